@@ -1,0 +1,214 @@
+"""The night, step by step, in plain values: what Airflow's tasks, the tests and the benchmark all run.
+
+Each step takes the lease, makes its batch the current one, calls one room and books what it did in ops.steps. A step of a
+published batch does nothing; a step of an unfinished batch replaces what it did before.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from psycopg2.extensions import connection as Connection
+
+from retention.transform import Built, Dbt, Project
+from retention.warehouse import batches
+from retention.warehouse.batches import Batch, Step
+from retention.warehouse.lease import lease
+
+log = logging.getLogger(__name__)
+
+#: The order of a night; `extract` runs once for each table that the profile supplies.
+STEPS = (
+    "extract", "check_raw", "read_texts", "transform", "track_outcomes", "build_marts", "check_marts", "publish",
+)  # fmt: skip
+#: Another run may hold the lease for one of its stages, not for a night.
+LEASE_WAIT_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class Working:
+    """An unfinished step in progress: its batch, a connection of role etl, and the report to fill."""
+
+    batch: Batch
+    conn: Connection
+    report: Step
+
+
+@dataclass(frozen=True)
+class Night:
+    """Everything a night needs to know; `run_id` names the holder of the lease."""
+
+    etl_dsn: str
+    publisher_dsn: str
+    source_dsn: Callable[[str], str]
+    project: Path
+    work: Path
+    profile: str
+    run_id: str
+    environment: Mapping[str, str] = field(repr=False)
+    lease_wait_seconds: float = LEASE_WAIT_SECONDS
+
+    @contextmanager
+    def _step(self, batch_id: int, step: str) -> Iterator[Working | None]:
+        """Lease, current run and bookkeeping around one step; yields None when BI already sees the batch."""
+        with (
+            batches.connected(self.etl_dsn, step) as conn,
+            lease(self.etl_dsn, self.run_id, step, self.lease_wait_seconds),
+        ):
+            batch = batches.get_batch(conn, batch_id)
+            if batch.is_published:
+                log.info("%s: batch %d is published; nothing to do", step, batch_id)
+                yield None
+                return
+            batches.set_current_run(conn, batch)
+            with batches.recorded_step(conn, batch_id, step) as report:
+                yield Working(batch, conn, report)
+
+    def open(self, as_of: datetime) -> int:
+        """Open or continue the night of `as_of`; returns its batch id."""
+        with batches.connected(self.etl_dsn, "open_batch") as conn:
+            return batches.open_batch(conn, as_of, self.run_id).batch_id
+
+    def supplied_tables(self) -> list[str]:
+        """The canonical tables that the profile supplies."""
+        from retention.sources.profile import load_profile
+
+        return sorted(load_profile(self.profile).tables)
+
+    def extract(self, batch_id: int, table: str, force: bool = False) -> int:
+        """Load one table; returns the rows appended to raw."""
+        from retention.extract.load import extract_table
+        from retention.sources.profile import load_profile
+
+        with self._step(batch_id, f"extract {table}") as working:
+            if working is None:
+                return 0
+            profile = load_profile(self.profile)
+            result = extract_table(
+                self.etl_dsn, table, profile, {name: self.source_dsn(name) for name in profile.connections},
+                batch_id, as_of=working.batch.as_of, environment=self.environment, force=force,
+            )  # fmt: skip
+            working.report.rows = result.rows_appended
+            working.report.detail = {"read": result.rows_read, "rejected": result.rows_rejected}
+            return result.rows_appended
+
+    def check_raw(self, batch_id: int) -> None:
+        """Gate tonight's loads; GateFailed stops the night before anything is built."""
+        from retention.quality.gate import run_gate
+
+        with self._step(batch_id, "check_raw") as working:
+            if working is not None:
+                run_gate(self.etl_dsn, "raw", batch_id, self.project / "expectations", "raw", self.supplied_tables())
+
+    def read_texts(self, batch_id: int) -> None:
+        """Find the seed's phrases in tonight's new messages."""
+        from retention.text.read import read_texts
+
+        with self._step(batch_id, "read_texts") as working:
+            if working is not None:
+                seeds = self.project / "dbt_project" / "seeds"
+                working.report.rows = read_texts(working.conn, batch_id, seeds / "threat_phrases.csv").messages
+
+    def transform(self, batch_id: int) -> None:
+        """Staging and intermediate, for the subjects that tonight's loads touch."""
+        with self._step(batch_id, "transform") as working:
+            if working is None:
+                return
+            dbt = self._dbt("marts_a")
+            applied = _applied(working.conn, dbt)
+            built = dbt.build_seeds(applied)
+            batches.record_hashes(working.conn, _hashes(dbt, "seed"))
+            models = dbt.build_models(("staging", "intermediate"), applied)
+            batches.record_hashes(working.conn, _hashes(dbt, "staging", "intermediate"))
+            batches.consume_loads(working.conn, batch_id)
+            self._book_code(working.conn, batch_id, dbt)
+            _report(working.report, models, built)
+
+    def track_outcomes(self, batch_id: int) -> None:
+        """Survival, rates and restored subscribers of every cohort, into schema outcomes."""
+        from retention.outcomes.track import track_outcomes
+
+        with self._step(batch_id, "track_outcomes") as working:
+            if working is not None:
+                working.report.rows = track_outcomes(working.conn, working.batch.as_of, batch_id).rows
+
+    def build_marts(self, batch_id: int) -> None:
+        """Build the marts whole into the idle slot."""
+        from retention import publish
+
+        with self._step(batch_id, "build_marts") as working:
+            if working is None:
+                return
+            with batches.connected(self.publisher_dsn, "begin build") as conn:
+                slot = publish.begin_build(conn, batch_id)
+            _report(working.report, self._dbt(slot).build_models(("marts",), {}))
+            working.report.detail["slot"] = slot
+
+    def check_marts(self, batch_id: int) -> None:
+        """Gate the idle slot and reconcile it to its sources; GateFailed stops before publish."""
+        from retention import publish
+        from retention.quality.gate import run_gate
+        from retention.quality.reconcile import reconcile
+
+        with self._step(batch_id, "check_marts") as working:
+            if working is None:
+                return
+            with batches.connected(self.publisher_dsn, "check marts") as conn:
+                slot = publish.building_slot(conn, batch_id)
+                folder = self.project / "expectations"
+                run_gate(self.etl_dsn, "marts", batch_id, folder, slot)
+                reconcile(self.etl_dsn, batch_id, folder / "reconciliation", slot)
+                publish.mark_checked(conn, slot, batch_id)
+
+    def publish(self, batch_id: int) -> None:
+        """Show the checked slot to BI, in one transaction."""
+        from retention import publish
+
+        with self._step(batch_id, "publish") as working:
+            if working is None:
+                return
+            with batches.connected(self.publisher_dsn, "publish") as conn:
+                published = publish.publish(conn, batch_id)
+            working.report.rows = sum(mart.rows for mart in published.marts)
+            log.info("%s", published)
+
+    def run(self, as_of: datetime) -> int:
+        """The whole night in this process, one step after the other; returns the batch id."""
+        batch_id = self.open(as_of)
+        for table in self.supplied_tables():
+            self.extract(batch_id, table)
+        for step in STEPS[1:]:
+            getattr(self, step)(batch_id)
+        return batch_id
+
+    def _dbt(self, slot: str) -> Dbt:
+        target = self.work / "dbt" / slot
+        target.mkdir(parents=True, exist_ok=True)
+        return Dbt(Project(self.project / "dbt_project", target, self.etl_dsn, slot))
+
+    def _book_code(self, conn: Connection, batch_id: int, dbt: Dbt) -> None:
+        """Record which code and seeds the batch was built with: a rebuild equals it only with the same."""
+        with conn, conn.cursor() as cur:
+            cur.execute(
+                "update ops.batches set code_hash = %s, seed_hash = %s where batch_id = %s",
+                (dbt.digest("staging", "intermediate", "marts"), dbt.digest("seed"), batch_id),
+            )
+
+
+def _hashes(dbt: Dbt, *layers: str) -> dict[str, str]:
+    return {name: digest for layer in layers for name, digest in dbt.hashes(layer).items()}
+
+
+def _applied(conn: Connection, dbt: Dbt) -> dict[str, str | None]:
+    return {name: batches.applied_hash(conn, name) for name in _hashes(dbt, "seed", "staging", "intermediate")}
+
+
+def _report(report: Step, built: Built, seeds: Built | None = None) -> None:
+    report.rows = sum(built.rows.values())
+    report.detail = {
+        "seconds": {name: round(value, 2) for name, value in sorted(built.seconds.items(), key=lambda item: -item[1])},
+        "refreshed": built.refreshed + (seeds.refreshed if seeds else []),
+    }

@@ -1,0 +1,1 @@
+"""The warehouse's books and rooms: schemas, roles, batches, loads, lease."""

@@ -1,0 +1,163 @@
+"""Batches and their steps: what a night is, what of it is done, and the one row that says what "now" is."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+
+class BatchError(RuntimeError):
+    """A batch cannot be opened or continued; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A night: its id, its `as_of` (end of the data interval, timezone-aware) and whether BI already sees it."""
+
+    batch_id: int
+    as_of: datetime
+    is_published: bool
+
+
+@contextmanager
+def connected(dsn: str, application: str) -> Iterator[Connection]:
+    """A connection that is closed at the end; transactions are the caller's."""
+    conn = psycopg2.connect(dsn, application_name=f"retention {application}")
+    try:
+        yield conn
+    finally:
+        conn.close()
+
+
+def open_batch(conn: Connection, as_of: datetime, run_id: str, kind: str = "nightly") -> Batch:
+    """Open the batch of `as_of`, or return it when it exists: the same night is one batch however often it is run.
+
+    Raises BatchError when a later night is already published (then this night can only be rebuilt) or when `as_of`
+    has no zone.
+    """
+    if as_of.tzinfo is None:
+        raise BatchError(f"as_of {as_of} has no time zone: pass the end of the data interval as Airflow gives it")
+    with conn, conn.cursor() as cur:
+        cur.execute("select max(as_of) from ops.batches where kind = %s and state = 'published'", (kind,))
+        (live,) = cur.fetchone() or (None,)
+        cur.execute("select batch_id, state from ops.batches where kind = %s and as_of = %s", (kind, as_of))
+        known = cur.fetchone()
+        if known is None and live is not None and as_of < live:
+            raise BatchError(
+                f"the night of {as_of:%Y-%m-%d %H:%M %Z} was never run and marts already serve "
+                f"{live:%Y-%m-%d %H:%M %Z}. Nothing was loaded: an older night is never published over a newer one."
+            )
+        if known is None:
+            cur.execute(
+                "insert into ops.batches (kind, as_of, run_id, state) values (%s, %s, %s, 'open') returning batch_id",
+                (kind, as_of, run_id),
+            )
+            (batch_id,) = cur.fetchone() or (0,)
+            return Batch(batch_id, as_of, is_published=False)
+        return Batch(known[0], as_of, is_published=known[1] == "published")
+
+
+def get_batch(conn: Connection, batch_id: int) -> Batch:
+    """The batch with that id; BatchError when there is none or when it is unfinished and a later one went past it."""
+    with conn, conn.cursor() as cur:
+        cur.execute("select kind, as_of, state from ops.batches where batch_id = %s", (batch_id,))
+        row = cur.fetchone()
+        if row is None:
+            raise BatchError(f"there is no batch {batch_id} in ops.batches")
+        kind, as_of, state = row
+        cur.execute(
+            """select min(b.as_of) from ops.batches b join ops.steps s on s.batch_id = b.batch_id
+            where b.kind = %s and b.as_of > %s and s.step = 'transform'""",
+            (kind, as_of),
+        )
+        (newer,) = cur.fetchone() or (None,)
+    if state != "published" and newer is not None:
+        raise BatchError(
+            f"batch {batch_id} (as of {as_of:%Y-%m-%d %H:%M %Z}) was left unfinished and the night of "
+            f"{newer:%Y-%m-%d %H:%M %Z} has consumed its loads. Nothing was done. What it would have shown: "
+            f"`retention rebuild {batch_id}`."
+        )
+    return Batch(batch_id, as_of, is_published=state == "published")
+
+
+def set_current_run(conn: Connection, batch: Batch) -> None:
+    """Make `batch` the one that models read; `prev_as_of` is that of the last batch before it that was transformed."""
+    with conn, conn.cursor() as cur:
+        cur.execute(
+            """
+            insert into ops.current_run (batch_id, as_of, prev_as_of)
+            select %(batch_id)s, %(as_of)s, (
+                select max(b.as_of) from ops.batches b join ops.steps s on s.batch_id = b.batch_id
+                where s.step = 'transform' and b.as_of < %(as_of)s)
+            on conflict (is_current) do update
+            set batch_id = excluded.batch_id, as_of = excluded.as_of, prev_as_of = excluded.prev_as_of
+            """,
+            {"batch_id": batch.batch_id, "as_of": batch.as_of},
+        )
+
+
+def consume_loads(conn: Connection, batch_id: int) -> int:
+    """Record that this batch's transform consumed its pending loads; returns how many. Safe to repeat."""
+    with conn, conn.cursor() as cur:
+        cur.execute(
+            """insert into ops.load_consumption (load_id, batch_id)
+            select load_id, %s from ops.loads_to_stage on conflict do nothing""",
+            (batch_id,),
+        )
+        return cur.rowcount
+
+
+@dataclass
+class Step:
+    """What a running step reports when it ends."""
+
+    rows: int | None = None
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def is_done(conn: Connection, batch_id: int, step: str) -> bool:
+    """Whether the step of this batch finished."""
+    with conn, conn.cursor() as cur:
+        cur.execute("select 1 from ops.steps where batch_id = %s and step = %s", (batch_id, step))
+        return cur.fetchone() is not None
+
+
+@contextmanager
+def recorded_step(conn: Connection, batch_id: int, step: str) -> Iterator[Step]:
+    """Time a step and write it to ops.steps when its body ends without an error."""
+    report = Step()
+    started = time.perf_counter()
+    yield report
+    with conn, conn.cursor() as cur:
+        cur.execute(
+            """
+            insert into ops.steps (batch_id, step, rows, seconds, detail) values (%s, %s, %s, %s, %s)
+            on conflict (batch_id, step) do update set rows = excluded.rows, seconds = excluded.seconds,
+                detail = excluded.detail, finished_at = clock_timestamp()
+            """,
+            (batch_id, step, report.rows, time.perf_counter() - started, json.dumps(report.detail)),
+        )
+
+
+def applied_hash(conn: Connection, name: str) -> str | None:
+    """The hash last recorded under `name` (seeds, a model's code), or None."""
+    with conn, conn.cursor() as cur:
+        cur.execute("select hash from ops.applied_hashes where name = %s", (name,))
+        row = cur.fetchone()
+    return row[0] if row else None
+
+
+def record_hashes(conn: Connection, hashes: Mapping[str, str]) -> None:
+    """Record what was applied."""
+    with conn, conn.cursor() as cur:
+        cur.executemany(
+            """insert into ops.applied_hashes (name, hash) values (%s, %s)
+            on conflict (name) do update set hash = excluded.hash, applied_at = clock_timestamp()""",
+            list(hashes.items()),
+        )

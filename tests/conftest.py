@@ -1,0 +1,73 @@
+"""Shared fixtures: one real throw-away PostgreSQL for the whole test session, one fresh warehouse for each test that asks."""
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Connection
+from retention.local.postgres import Cluster
+from retention.warehouse.install import ROLES, install_roles, install_schemas
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A fresh database with the platform's schemas; `dsn(role)` addresses it."""
+
+    cluster: Cluster
+    database: str
+    passwords: dict[str, str]
+
+    def dsn(self, role: str = "etl") -> str:
+        if role == "postgres":
+            return self.cluster.dsn(self.database)
+        return self.cluster.dsn(self.database, role, self.passwords[role])
+
+    def connect(self, role: str = "etl") -> Connection:
+        return psycopg2.connect(self.dsn(role))
+
+
+def create_database(cluster: Cluster, prefix: str) -> str:
+    """Create an empty database with a unique name and return the name."""
+    name = f"{prefix}_{secrets.token_hex(4)}"
+    conn = psycopg2.connect(cluster.dsn("postgres"))
+    conn.autocommit = True
+    with conn.cursor() as cur:
+        cur.execute(f'create database "{name}"')
+    conn.close()
+    return name
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL 18 of this test session."""
+    folder = Path(tempfile.mkdtemp(prefix="retention-test-pg-"))
+    folder.chmod(0o755)
+    server = Cluster(folder, fsync=False).start()
+    yield server
+    server.stop("immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def role_passwords(cluster: Cluster) -> dict[str, str]:
+    """The platform's login roles, created once for the cluster."""
+    passwords = {role: secrets.token_urlsafe(12) for role in ROLES}
+    conn = psycopg2.connect(cluster.dsn("postgres"))
+    install_roles(conn, passwords)
+    conn.close()
+    return passwords
+
+
+@pytest.fixture
+def warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
+    """An empty warehouse with roles, schemas and books."""
+    fresh = Warehouse(cluster, create_database(cluster, "warehouse"), role_passwords)
+    conn = fresh.connect("postgres")
+    install_schemas(conn)
+    conn.close()
+    return fresh
