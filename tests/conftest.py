@@ -53,9 +53,8 @@ def cluster() -> Iterator[Cluster]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
-def role_passwords(cluster: Cluster) -> dict[str, str]:
-    """The platform's login roles, created once for the cluster."""
+def create_roles(cluster: Cluster) -> dict[str, str]:
+    """The platform's login roles; returns their passwords."""
     passwords = {role: secrets.token_urlsafe(12) for role in ROLES}
     conn = psycopg2.connect(cluster.dsn("postgres"))
     install_roles(conn, passwords)
@@ -63,11 +62,28 @@ def role_passwords(cluster: Cluster) -> dict[str, str]:
     return passwords
 
 
-@pytest.fixture
-def warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
+@pytest.fixture(scope="session")
+def role_passwords(cluster: Cluster) -> dict[str, str]:
+    """The platform's login roles, created once for the cluster."""
+    return create_roles(cluster)
+
+
+def create_warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
     """An empty warehouse with roles, schemas and books."""
     fresh = Warehouse(cluster, create_database(cluster, "warehouse"), role_passwords)
     conn = fresh.connect("postgres")
     install_schemas(conn)
     conn.close()
     return fresh
+
+
+@pytest.fixture
+def warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
+    """An empty warehouse for one test."""
+    return create_warehouse(cluster, role_passwords)
+
+
+@pytest.fixture(scope="module")
+def shared_warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
+    """An empty warehouse for the tests of one module, which share what they put in."""
+    return create_warehouse(cluster, role_passwords)

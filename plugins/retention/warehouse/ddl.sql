@@ -71,6 +71,13 @@ create table if not exists ops.files (
     unique (table_name, file, sha256)
 );
 
+-- Which columns a source supplied at a table's last load, and their types there: one that goes is noticed by name.
+create table if not exists ops.source_shapes (
+    table_name text primary key,
+    load_id bigint not null references ops.loads deferrable initially deferred,
+    columns jsonb not null
+);
+
 create table if not exists raw.rejects (
     reject_id bigint generated always as identity primary key,
     load_id bigint not null,

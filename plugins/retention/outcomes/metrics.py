@@ -1,0 +1,199 @@
+"""Retention metrics in the long format of DEFINITIONS 5, from frames of episodes and contacts.
+
+A value never stands without its n and interval. Where there is none, `refusal_reason` says why: `zero_denominator`,
+`immature` (nobody is old enough to judge), `small_cell` (too few to publish, or the complement of such a cell).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retention.outcomes.cells import SECONDS_PER_DAY, Flags, Positions, maturity, split, split_by_segment, suppressed
+from retention.outcomes.estimates import HORIZONS_DAYS, VOLUNTARY, SurvivalRow, follow_up
+from retention.outcomes.intervals import clustered_wilson
+from retention.outcomes.suppression import Cell
+
+REPEAT_WINDOWS_DAYS = (7, 30)
+#: A subscriber who left and is back counts as restored when the return comes within 180 days of leaving and earns in
+#: the 30 days after it (DEFINITIONS 5.2); so the fate of a leaver is known 210 days on.
+RETURN_WITHIN_DAYS, REVENUE_WITHIN_DAYS = 180, 30
+
+#: Metrics read off the survival estimates: name by (variant, estimator, cause).
+SURVIVAL_METRICS = {
+    ("left_any", "aalen_johansen", "voluntary"): "share_left_any",
+    ("left_by_order", "aalen_johansen", "voluntary"): "share_left_by_order",
+    ("left_any", "kaplan_meier", "any"): "survival",
+}
+METRICS = (
+    *SURVIVAL_METRICS.values(),
+    "repeat_contact_rate",
+    "first_contact_resolution",
+    "saved_3a",
+    "saved_3b",
+    "won_back",
+    "reactivated",
+)
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One row of outcomes.retention_metrics. `value` and `numerator` are NULL exactly when there is a refusal."""
+
+    metric: str
+    level: str
+    segment: str
+    horizon_days: int
+    numerator: int | None
+    denominator: int
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    maturity_status: str
+    method: str
+    refusal_reason: str | None
+
+
+def measure(
+    episodes: pd.DataFrame, contacts: pd.DataFrame, estimates: Iterable[SurvivalRow], min_cell_n: int
+) -> Iterator[MetricRow]:
+    """Every metric of METRICS. Columns of the frames: frames.EPISODE_COLUMNS and frames.CONTACT_COLUMNS.
+
+    min_cell_n: cells with fewer rows are suppressed together with their complements.
+    """
+    yield from survival_metrics(estimates)
+    yield from contact_metrics(contacts, min_cell_n)
+    yield from saved_metrics(episodes, min_cell_n)
+    yield from returned_metrics(episodes, min_cell_n)
+
+
+def survival_metrics(estimates: Iterable[SurvivalRow]) -> Iterator[MetricRow]:
+    """Share left and survival, as estimated. The numerator is what was seen, so it is less than value x n when some
+    members are young; for survival it is the members seen to stay to the horizon."""
+    for row in estimates:
+        metric = SURVIVAL_METRICS.get((row.variant, row.estimator, row.cause))
+        if metric is None:
+            continue
+        yield MetricRow(
+            metric=metric,
+            level=row.level,
+            segment=row.segment,
+            horizon_days=row.horizon_days,
+            numerator=row.at_risk if metric == "survival" else row.events,
+            denominator=row.n,
+            value=row.value,
+            ci_low=row.ci_low,
+            ci_high=row.ci_high,
+            n=row.n,
+            maturity_status=row.maturity_status,
+            method=row.estimator,
+            refusal_reason=row.refusal_reason,
+        )
+
+
+def contact_metrics(contacts: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
+    """Repeat-contact rate at 7 and 30 days among contacts whose window has elapsed; first-contact resolution."""
+    cells = split(contacts["level"], contacts["segment"])
+    party = contacts["party"].to_numpy()
+    for days in REPEAT_WINDOWS_DAYS:
+        has_repeat = contacts[f"has_repeat_{days}d"].to_numpy()
+        is_elapsed = contacts[f"is_window_{days}d_elapsed"].to_numpy()
+        yield from _shares("repeat_contact_rate", days, cells, has_repeat, is_elapsed, is_elapsed, party, min_cell_n)
+    days = REPEAT_WINDOWS_DAYS[-1]
+    is_first = contacts["is_first_contact"].to_numpy()
+    first_cells = {cell: rows[is_first[rows]] for cell, rows in cells.items()}
+    yield from _shares(
+        "first_contact_resolution", days, first_cells, ~has_repeat, is_elapsed, is_elapsed, party, min_cell_n
+    )
+
+
+def saved_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
+    """Saved among those who meant to leave: still there at start + h, of the episodes old enough to judge.
+
+    3a and the subscriber's own 3b apart, by segment (the level is in the metric's name). Someone whom the operator cut
+    off (debt, fraud, death) did not leave, but was not saved either.
+    """
+    level = episodes["level"].to_numpy(dtype=object)
+    party = episodes["party"].to_numpy()
+    limit = episodes["followed_any_s"].to_numpy()
+    duration, cause = follow_up(episodes, "left_any")
+    own_words = episodes["is_own_words_3b"].to_numpy()
+    for metric, chosen in (("saved_3a", level == "L3a"), ("saved_3b", (level == "L3b") & own_words)):
+        cells = split_by_segment(episodes["segment"], chosen)
+        for days in HORIZONS_DAYS:
+            horizon = days * SECONDS_PER_DAY
+            has_ended = (cause > 0) & (duration < horizon)
+            is_mature = limit >= horizon
+            yield from _shares(metric, days, cells, ~has_ended, is_mature, is_mature, party, min_cell_n)
+
+
+def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
+    """Won back (left by order or port) and reactivated (left by inactivity), by when the first churn came: [0, h).
+
+    Denominator: churns, each once, whose 180 days to return and 30 to earn have elapsed. A churn that follows two index
+    episodes belongs to the later one.
+    """
+    cells = split(episodes["level"], episodes["segment"])
+    party = episodes["party"].to_numpy()
+    duration, cause = follow_up(episodes, "left_any")
+    by_order = episodes["is_order_churn"].to_numpy()
+    limit = episodes["followed_order_s"].to_numpy()
+    since_churn = episodes["return_s"].to_numpy()
+    is_back = (since_churn < RETURN_WITHIN_DAYS * SECONDS_PER_DAY) & episodes["has_return_revenue"].to_numpy()
+    fate_after = (RETURN_WITHIN_DAYS + REVENUE_WITHIN_DAYS) * SECONDS_PER_DAY
+    is_own = _is_latest_of_its_churn(episodes)
+    for metric, is_kind in (("won_back", by_order), ("reactivated", ~by_order)):
+        is_churn = (cause == VOLUNTARY) & is_kind & is_own
+        is_judged = is_churn & (limit - duration >= fate_after)
+        for days in HORIZONS_DAYS:
+            horizon = days * SECONDS_PER_DAY
+            is_counted = is_judged & (duration < horizon)
+            # Nothing more can come of an episode when its horizon and the fate of a churn within it have passed.
+            is_settled = limit >= horizon + fate_after
+            is_settled |= is_counted | (is_churn & (duration >= horizon))
+            yield from _shares(metric, days, cells, is_back, is_counted, is_settled, party, min_cell_n)
+
+
+def _is_latest_of_its_churn(episodes: pd.DataFrame) -> Flags:
+    """Flags, among episodes followed by one and the same churn, the one that started last."""
+    churned = episodes.loc[episodes["churn_s"].notna(), ["subscription", "started_s", "churn_s"]]
+    # Milliseconds: the sum of two float seconds is exact to less than a microsecond.
+    churned["churned_ms"] = ((churned["started_s"] + churned["churn_s"]) * 1000).round()
+    is_earlier = churned.sort_values("started_s", kind="stable").duplicated(["subscription", "churned_ms"], keep="last")
+    is_latest = np.zeros(len(episodes), dtype=bool)
+    is_latest[is_earlier.index[~is_earlier]] = True
+    return is_latest
+
+
+def _shares(
+    metric: str,
+    days: int,
+    cells: dict[Cell, Positions],
+    is_success: Flags,
+    is_counted: Flags,
+    is_mature: Flags,
+    party: Positions,
+    min_cell_n: int,
+) -> Iterator[MetricRow]:
+    """A share of rows for every cell: successes / counted, with the party-clustered Wilson interval."""
+    counted = {cell: rows[is_counted[rows]] for cell, rows in cells.items()}
+    hidden = suppressed(party, counted, min_cell_n)
+    for cell, rows in counted.items():
+        n = len(rows)
+        status = maturity(is_mature[cells[cell]])
+        refusal = None
+        if cell in hidden:
+            refusal = "small_cell"
+        elif not n:
+            refusal = "immature" if status == "immature" else "zero_denominator"
+        key = (metric, *cell, days)
+        if refusal is not None:
+            yield MetricRow(*key, None, n, None, None, None, n, status, "share", refusal)
+            continue
+        interval = clustered_wilson(is_success[rows], pd.factorize(party[rows])[0])
+        assert interval is not None, "a cell with one party is suppressed"
+        successes = int(is_success[rows].sum())
+        low, high = interval.low, interval.high
+        yield MetricRow(*key, successes, n, successes / n, low, high, n, status, "share", None)

@@ -1,0 +1,208 @@
+"""Outcome tracking on a real PostgreSQL, with rows whose answers were worked out by hand."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg2
+import pytest
+from retention.outcomes.track import track_outcomes
+
+AS_OF = datetime(2026, 2, 4, 23, tzinfo=UTC)
+START = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+TABLES = """
+create table {schema}.int_episode_outcomes (
+    episode_id text primary key, subscription_id text, party_id text, topic text, segment text, product text,
+    level text,
+    started_at timestamptz, level_reached_at timestamptz, is_left_before boolean, churned_at timestamptz,
+    churn_kind text,
+    competing_at timestamptz, competing_kind text, returned_at timestamptz, returned_revenue_30d boolean,
+    knowable_until_order timestamptz, knowable_until_any timestamptz, is_index boolean, is_own_words_3b boolean
+);
+create table {schema}.int_repeat_contacts (
+    contact_id text primary key, subscription_id text, party_id text, segment text, level text, ended_at timestamptz,
+    anchor_at timestamptz, has_repeat_7d boolean, has_repeat_30d boolean, is_window_7d_elapsed boolean,
+    is_window_30d_elapsed boolean, is_first_contact boolean
+);
+"""
+
+
+POLICY = """
+create table seeds.small_cells (output text, min_cell_n integer, valid_from date, valid_to date);
+insert into seeds.small_cells values
+    ('retention_metrics', 500, '2000-01-01', '2026-02-05'), ('retention_metrics', 3, '2026-02-05', null),
+    ('other', 7, '2000-01-01', null);
+"""
+
+
+def insert(cur, table, row):
+    names = ", ".join(row)
+    cur.execute(f"insert into {table} ({names}) values %s", (tuple(row.values()),))
+
+
+def plant(conn, schema="intermediate"):
+    """Ten index episodes as in DEFINITIONS 8 (Aalen-Johansen) and some that must not count."""
+    days = [3, 5, 6, 8, 12, 15, 20, 21, 25, 30]
+    causes = [1, 2, 0, 1, 0, 1, 0, 2, 0, 0]
+    with conn, conn.cursor() as cur:
+        cur.execute(TABLES.format(schema=schema))
+        for i, (day, cause) in enumerate(zip(days, causes, strict=True)):
+            ended = START + timedelta(days=day)
+            episode = {
+                "episode_id": f"e{i}",
+                "subscription_id": f"s{i}",
+                "party_id": f"p{i}",
+                "segment": "mass",
+                "product": "postpaid",
+                "level": "L1",
+                "started_at": START,
+                "level_reached_at": START,
+                "is_left_before": False,
+                "churned_at": ended if cause == 1 else None,
+                "churn_kind": "disconnect" if cause == 1 else None,
+                "competing_at": ended if cause == 2 else None,
+                "knowable_until_order": ended if cause == 0 else AS_OF,
+                "knowable_until_any": ended if cause == 0 else AS_OF,
+                "is_index": True,
+                "is_own_words_3b": False,
+            }
+            insert(cur, f"{schema}.int_episode_outcomes", episode)
+        left = {**episode, "churned_at": START + timedelta(days=1), "churn_kind": "port_out"}
+        for changes in (
+            {"is_index": False},
+            {"is_left_before": True},
+            {"competing_at": START - timedelta(days=1)},
+        ):
+            insert(cur, f"{schema}.int_episode_outcomes", {**left, "episode_id": f"x{changes}", **changes})
+        for i in range(4):
+            contact = {
+                "contact_id": f"c{i}",
+                "subscription_id": f"s{i}",
+                "party_id": f"p{i}",
+                "segment": "vip",
+                "level": "L2",
+                "has_repeat_7d": i == 0,
+                "has_repeat_30d": i < 2,
+                "is_window_7d_elapsed": True,
+                "is_window_30d_elapsed": i < 3,
+                "is_first_contact": i > 0,
+            }
+            insert(cur, f"{schema}.int_repeat_contacts", contact)
+
+
+@pytest.fixture
+def conn(warehouse):
+    connection = warehouse.connect("etl")
+    with connection, connection.cursor() as cur:
+        cur.execute(POLICY)
+    plant(connection)
+    yield connection
+    connection.close()
+
+
+def rows(conn, query):
+    with conn, conn.cursor() as cur:
+        cur.execute(query)
+        return cur.fetchall()
+
+
+def test_planted_rows_give_the_answers_worked_by_hand(conn):
+    summary = track_outcomes(conn, AS_OF, 1)
+    assert (summary.episodes, summary.contacts) == (10, 4)
+    assert (summary.excluded.left_before, summary.excluded.cut_off_before) == (1, 1)
+    ((value, low, high, numerator, n, status),) = rows(
+        conn,
+        "select value, ci_low, ci_high, numerator, n, maturity_status from outcomes.retention_metrics "
+        "where metric = 'share_left_any' and (level, segment, horizon_days) = ('all', 'all', 30)",
+    )
+    assert (round(value, 6), numerator, n, status) == (0.351429, 3, 10, "partly_mature")
+    assert 0 < low < value < high < 1
+    repeats = rows(
+        conn,
+        "select metric, horizon_days, numerator, denominator from outcomes.retention_metrics "
+        "where (level, segment) = ('L2', 'vip') and value is not null order by 1, 2",
+    )
+    # First contacts whose 30 days have passed are two: a small cell.
+    assert repeats == [("repeat_contact_rate", 7, 1, 4), ("repeat_contact_rate", 30, 2, 3)]
+    refused = rows(
+        conn,
+        "select distinct refusal_reason from outcomes.retention_metrics "
+        "where metric = 'share_left_any' and horizon_days = 180 and n > 0",
+    )
+    assert refused == [("immature",)], "nobody was followed for 180 days"
+
+
+def test_incidences_and_survival_add_to_one_in_the_table(conn):
+    track_outcomes(conn, AS_OF, 1)
+    sums = rows(
+        conn,
+        "select sum(value) from outcomes.survival_estimates where variant = 'left_any' "
+        "and estimator <> 'restricted_mean_days' and value is not null group by level, segment, horizon_days",
+    )
+    assert len(sums) > 1
+    assert all(total == pytest.approx(1.0) for (total,) in sums)
+
+
+def test_running_again_changes_nothing_and_another_batch_replaces(conn):
+    everything = "select * from outcomes.{} order by 1, 3, 4, 5, 6, 7, 8"
+    first = track_outcomes(conn, AS_OF, 1)
+    before = [rows(conn, everything.format(t)) for t in ("survival_estimates", "retention_metrics")]
+    track_outcomes(conn, AS_OF, 1)
+    assert [rows(conn, everything.format(t)) for t in ("survival_estimates", "retention_metrics")] == before
+    assert sum(map(len, before)) == first.rows
+    track_outcomes(conn, AS_OF, 2)
+    assert rows(conn, "select distinct batch_id from outcomes.retention_metrics") == [(2,)]
+    track_outcomes(conn, AS_OF + timedelta(days=1), 3)
+    assert rows(conn, "select count(distinct as_of) from outcomes.retention_metrics") == [(2,)]
+
+
+def test_a_rebuild_works_in_scratch_schemas(conn):
+    with conn, conn.cursor() as cur:
+        cur.execute("create schema rebuild_intermediate; create schema rebuild_outcomes")
+    plant(conn, "rebuild_intermediate")
+    schemas = {"intermediate_schema": "rebuild_intermediate", "outcomes_schema": "rebuild_outcomes"}
+    track_outcomes(conn, AS_OF, 1, **schemas)
+    assert rows(conn, "select to_regclass('outcomes.retention_metrics')") == [(None,)]
+    assert rows(conn, "select count(*) > 0 from rebuild_outcomes.retention_metrics") == [(True,)]
+
+
+def test_a_failure_writes_nothing(conn):
+    track_outcomes(conn, AS_OF, 1)
+    before = rows(conn, "select * from outcomes.retention_metrics order by 1, 3, 4, 5, 6")
+    with conn, conn.cursor() as cur:
+        cur.execute(
+            "alter table outcomes.retention_metrics add constraint planted check (horizon_days <> 180) not valid"
+        )
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        track_outcomes(conn, AS_OF, 2)
+    assert rows(conn, "select * from outcomes.retention_metrics order by 1, 3, 4, 5, 6") == before
+    assert rows(conn, "select distinct batch_id from outcomes.survival_estimates") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("knowable_until_any = null", "1 of 10 index episodes lack"),
+        ("churned_at = level_reached_at - interval '1 hour'", "1 of 10 index episodes churned before"),
+    ],
+)
+def test_episodes_that_cannot_be_judged_stop_it(conn, change, message):
+    with conn, conn.cursor() as cur:
+        cur.execute(f"update intermediate.int_episode_outcomes set {change} where episode_id = 'e3'")
+    with pytest.raises(ValueError, match=message):
+        track_outcomes(conn, AS_OF, 1)
+
+
+@pytest.mark.parametrize("change", ["delete from seeds.small_cells", "update seeds.small_cells set valid_to = null"])
+def test_without_one_policy_for_small_cells_it_stops(conn, change):
+    with conn, conn.cursor() as cur:
+        cur.execute(change)
+    with pytest.raises(ValueError, match="rows for output retention_metrics"):
+        track_outcomes(conn, AS_OF, 1)
+
+
+def test_no_episodes_at_all_are_zero_denominators(conn):
+    with conn, conn.cursor() as cur:
+        cur.execute("truncate intermediate.int_episode_outcomes, intermediate.int_repeat_contacts")
+    track_outcomes(conn, AS_OF, 1)
+    reasons = rows(conn, "select distinct refusal_reason, n, value from outcomes.retention_metrics")
+    assert reasons == [("zero_denominator", 0, None)]

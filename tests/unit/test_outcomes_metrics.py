@@ -1,0 +1,276 @@
+"""Metrics from frames: maturity, refusals, suppression, restored subscribers, catalogue."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from retention.outcomes.cells import LEVELS, SECONDS_PER_DAY, SEGMENTS
+from retention.outcomes.estimates import estimate_survival
+from retention.outcomes.frames import CONTACT_COLUMNS, EPISODE_COLUMNS
+from retention.outcomes.metrics import METRICS, measure
+from retention.outcomes.suppression import ALL
+
+DAY = float(SECONDS_PER_DAY)
+NEVER = float("nan")
+CATALOGUE = Path(__file__).parents[2] / "dbt_project" / "seeds" / "metrics_catalogue.csv"
+
+EPISODE = {
+    "level": "L1",
+    "segment": "mass",
+    "started_s": 0.0,
+    "churn_s": NEVER,
+    "is_order_churn": False,
+    "competing_s": NEVER,
+    "return_s": NEVER,
+    "has_return_revenue": False,
+    "followed_order_s": 400 * DAY,
+    "followed_any_s": 400 * DAY,
+    "is_own_words_3b": False,
+}
+CONTACT = {
+    "level": "L1",
+    "segment": "mass",
+    "has_repeat_7d": False,
+    "has_repeat_30d": False,
+    "is_window_7d_elapsed": True,
+    "is_window_30d_elapsed": True,
+    "is_first_contact": True,
+}
+
+
+def frame(columns, default, rows):
+    """Rows of changes to a default; each its own party and subscription unless it says otherwise."""
+    full = [{"party": i, "subscription": i, **default, **row} for i, row in enumerate(rows)]
+    kinds = {name: "str" if kind == "code" else kind for name, (kind, _) in columns.items()}
+    return pd.DataFrame(full, columns=list(columns)).astype(kinds)
+
+
+def measured(episodes=(), contacts=(), min_cell_n=1):
+    episodes = frame(EPISODE_COLUMNS, EPISODE, episodes)
+    rows = measure(
+        episodes, frame(CONTACT_COLUMNS, CONTACT, contacts), estimate_survival(episodes, min_cell_n), min_cell_n
+    )
+    return {(row.metric, row.level, row.segment, row.horizon_days): row for row in rows}
+
+
+def order_churn(day, **changes):
+    return {"churn_s": day * DAY, "is_order_churn": True, **changes}
+
+
+def test_the_catalogue_lists_exactly_what_is_emitted():
+    with CATALOGUE.open(encoding="utf-8", newline="") as file:
+        catalogue = list(csv.DictReader(file))
+    assert list(catalogue[0]) == ["metric", "title", "formula", "unit", "owner", "is_additive"]
+    assert all(value for row in catalogue for value in row.values())
+    listed = [row["metric"] for row in catalogue]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(METRICS) == {key[0] for key in measured([{}], [{}])}
+
+
+def test_no_input_is_zero_denominators_everywhere():
+    rows = measured().values()
+    assert {(row.value, row.n, row.refusal_reason) for row in rows} == {(None, 0, "zero_denominator")}
+    cells = {(row.level, row.segment) for row in rows if row.metric == "share_left_any"}
+    assert cells == {(level, segment) for level in (*LEVELS, ALL) for segment in (*SEGMENTS, ALL)}
+
+
+def test_share_left_by_horizon_and_half_open():
+    rows = measured([order_churn(30), order_churn(29), {}, {"competing_s": 40 * DAY}])
+    at_30, at_60 = (rows["share_left_any", ALL, ALL, days] for days in (30, 60))
+    assert (at_30.numerator, at_30.denominator, at_30.value, at_30.maturity_status) == (1, 4, 0.25, "mature")
+    assert (at_60.numerator, at_60.value, at_60.method) == (2, 0.5, "aalen_johansen")
+    assert rows["survival", ALL, ALL, 60].value == 0.25
+    assert rows["survival", ALL, ALL, 60].numerator == 1
+
+
+def test_variants_have_their_own_maturity():
+    """Prepaid, 100 days old: orders are known to 99 days, inactivity to 10."""
+    young = {"followed_order_s": 99 * DAY, "followed_any_s": 10 * DAY}
+    rows = measured([order_churn(40, **young), {**young}, {**young, "churn_s": 5 * DAY}, {**young}])
+    by_order = rows["share_left_by_order", "L1", "mass", 60]
+    assert (by_order.value, by_order.maturity_status) == (0.25, "mature")
+    left_any = rows["share_left_any", "L1", "mass", 30]
+    assert (left_any.value, left_any.refusal_reason, left_any.maturity_status, left_any.n) == (
+        None,
+        "immature",
+        "immature",
+        4,
+    )
+
+
+def test_a_complaint_29_days_old_is_censored_not_stayed():
+    old, young = {}, {"followed_any_s": 29 * DAY, "followed_order_s": 29 * DAY}
+    row = measured([order_churn(10), old, young, young])["share_left_any", ALL, ALL, 30]
+    assert (row.value, row.n, row.maturity_status) == (0.25, 4, "partly_mature")
+    # After the two censorings one member carries what is left: 1/4 + 3/4 x 1.
+    late = measured([order_churn(10), order_churn(29.5), young, young])["share_left_any", ALL, ALL, 30]
+    assert late.value == 1.0
+
+
+def test_an_episode_of_which_nothing_is_known_counts_in_maturity_only():
+    row = measured([{}, {}, {"followed_any_s": -5 * DAY}])["share_left_any", ALL, ALL, 30]
+    assert (row.n, row.value, row.maturity_status) == (2, 0.0, "partly_mature")
+
+
+def test_a_churn_known_beyond_the_limit_is_not_used():
+    """An order entered with a date after the limit is known early; stayers of that age are not."""
+    row = measured([order_churn(25, followed_any_s=20 * DAY), {}, {}])["share_left_any", ALL, ALL, 30]
+    assert row.value == 0.0
+
+
+def test_every_value_has_its_interval_and_every_null_its_reason():
+    rng = np.random.default_rng(5)
+    episodes = [
+        {
+            "level": str(rng.choice(LEVELS)),
+            "segment": str(rng.choice(SEGMENTS, p=[0.8, 0.1, 0.07, 0.03])),
+            "party": int(rng.integers(0, 150)),
+            "churn_s": float(rng.uniform(0, 400)) * DAY if rng.random() < 0.4 else NEVER,
+            "is_order_churn": bool(rng.random() < 0.5),
+            "followed_any_s": float(rng.uniform(-10, 400)) * DAY,
+            "return_s": float(rng.uniform(0, 250)) * DAY,
+            "has_return_revenue": bool(rng.random() < 0.5),
+            "is_own_words_3b": bool(rng.random() < 0.5),
+        }
+        for _ in range(400)
+    ]
+    rows = measured(
+        episodes,
+        [{"party": i % 40, "has_repeat_7d": i % 5 == 0, "is_window_30d_elapsed": False} for i in range(120)],
+        min_cell_n=10,
+    )
+    assert {row.refusal_reason for row in rows.values()} == {None, "small_cell", "immature", "zero_denominator"}
+    for row in rows.values():
+        if row.refusal_reason:
+            assert (row.value, row.numerator, row.ci_low, row.ci_high) == (None, None, None, None)
+        else:
+            assert 0 <= row.ci_low <= row.value <= row.ci_high <= 1
+            assert row.ci_high > row.ci_low
+
+
+def test_small_cells_are_hidden_with_their_complements():
+    episodes = [{"segment": "vip"}] * 3 + [{"segment": "corporate"}] * 12 + [{}] * 50
+    rows = measured(episodes, min_cell_n=10)
+    shown = {segment: rows["share_left_any", "L1", segment, 30].refusal_reason for segment in (*SEGMENTS, ALL)}
+    assert shown == {
+        "vip": "small_cell",
+        "corporate": "small_cell",
+        "mass": None,
+        "unknown": "zero_denominator",
+        ALL: None,
+    }
+    assert rows["share_left_any", ALL, "vip", 30].refusal_reason == "small_cell"
+
+
+def test_one_party_alone_is_a_small_cell():
+    episodes = [{"segment": "corporate", "party": -1}] * 20 + [{}] * 50
+    row = measured(episodes, min_cell_n=10)["share_left_any", "L1", "corporate", 30]
+    assert (row.refusal_reason, row.n) == ("small_cell", 20)
+
+
+def test_interval_widens_when_a_party_repeats():
+    apart = measured([order_churn(10)] * 20 + [{}] * 60)["share_left_any", ALL, ALL, 30]
+    together = measured(
+        [order_churn(10, party=i // 10) for i in range(20)] + [{"party": 9 + i // 10} for i in range(60)]
+    )
+    clustered = together["share_left_any", ALL, ALL, 30]
+    assert clustered.value == apart.value
+    assert clustered.ci_high - clustered.ci_low > 2 * (apart.ci_high - apart.ci_low)
+
+
+def test_repeat_rate_and_first_contact_resolution():
+    repeated = {"has_repeat_7d": True, "has_repeat_30d": True}
+    late = {"has_repeat_30d": True}
+    young = {"is_window_30d_elapsed": False, **repeated}
+    rows = measured(contacts=[repeated, late, {}, {"is_first_contact": False}, young])
+    week, month = (rows["repeat_contact_rate", ALL, ALL, days] for days in (7, 30))
+    assert (week.numerator, week.denominator, week.maturity_status) == (2, 5, "mature")
+    assert (month.numerator, month.denominator, month.maturity_status) == (2, 4, "partly_mature")
+    resolved = rows["first_contact_resolution", ALL, ALL, 30]
+    assert (resolved.numerator, resolved.denominator) == (1, 3)
+
+
+def test_contacts_all_too_young_are_immature():
+    rows = measured(contacts=[{"is_window_30d_elapsed": False}] * 3)
+    row = rows["repeat_contact_rate", ALL, ALL, 30]
+    assert (row.value, row.n, row.refusal_reason) == (None, 0, "immature")
+    assert rows["repeat_contact_rate", "L2", ALL, 30].refusal_reason == "zero_denominator"
+
+
+def test_saved_is_by_first_event_mature_and_apart():
+    intent, words = {"level": "L3a"}, {"level": "L3b", "is_own_words_3b": True}
+    rows = measured(
+        [
+            intent,
+            {**intent, **order_churn(40)},
+            {**intent, "competing_s": 20 * DAY},
+            {**intent, "followed_any_s": 29 * DAY},
+            words,
+            {**words, "churn_s": 10 * DAY},
+            {"level": "L3b"},
+        ]
+    )
+    assert [rows["saved_3a", ALL, ALL, d].numerator for d in (30, 60)] == [2, 1]
+    assert [rows["saved_3a", ALL, ALL, d].denominator for d in (30, 60)] == [3, 3]
+    assert (rows["saved_3b", ALL, "mass", 30].numerator, rows["saved_3b", ALL, "mass", 30].denominator) == (1, 2)
+
+
+def test_restored_by_kind_of_the_first_churn():
+    back = {"return_s": 20 * DAY, "has_return_revenue": True}
+    rows = measured(
+        [
+            order_churn(20, **back),
+            order_churn(20, **{**back, "has_return_revenue": False}),
+            order_churn(20, **{**back, "return_s": 180 * DAY}),
+            order_churn(70, **back),
+            {"churn_s": 20 * DAY, **back},
+            {"churn_s": 29 * DAY, "return_s": 200 * DAY, "has_return_revenue": True},
+            {"competing_s": 10 * DAY, **order_churn(20, **back)},
+            # Left 10 days too late for its fate to be known.
+            order_churn(20, **back, followed_order_s=220 * DAY),
+        ]
+    )
+    won = {days: rows["won_back", ALL, ALL, days] for days in (30, 90)}
+    assert (won[30].numerator, won[30].denominator) == (1, 3)
+    assert (won[90].numerator, won[90].denominator, won[90].maturity_status) == (2, 4, "partly_mature")
+    assert (rows["reactivated", ALL, ALL, 30].numerator, rows["reactivated", ALL, ALL, 30].denominator) == (1, 2)
+
+
+def test_one_churn_after_two_episodes_is_restored_once():
+    back = {"return_s": 20 * DAY, "has_return_revenue": True, "subscription": 7}
+    earlier = order_churn(60, **back, started_s=0.0)
+    later = order_churn(25, **back, started_s=35 * DAY, level="L2")
+    rows = measured([earlier, later])
+    assert rows["won_back", ALL, ALL, 90].numerator is None, "one churn of one party is a small cell"
+    rows = measured([earlier, later, order_churn(25, **{**back, "subscription": 8})])
+    assert (rows["won_back", ALL, ALL, 90].numerator, rows["won_back", ALL, ALL, 90].denominator) == (2, 2)
+
+
+def test_horizons_of_saved_and_won_back_are_disjoint():
+    """No episode is both saved and won back (or reactivated) at one horizon."""
+    back = {"return_s": 5 * DAY, "has_return_revenue": True, "level": "L3a"}
+    episodes = [order_churn(d, **back) for d in (10, 29.9, 30, 45, 100)] + [{"level": "L3a"}, {"level": "L3a"}]
+    rows = measured(episodes)
+    for days in (30, 60, 90, 180):
+        saved, won = rows["saved_3a", ALL, ALL, days], rows["won_back", "L3a", ALL, days]
+        assert saved.numerator + won.numerator == len(episodes)
+
+
+def test_a_level_outside_the_scale_stays_in_the_totals_and_is_shown():
+    rows = measured([{"level": "unknown"}, {}, {}])
+    assert rows["share_left_any", "unknown", "mass", 30].n == 1
+    assert rows["share_left_any", ALL, ALL, 30].n == 3
+
+
+def test_row_order_does_not_matter():
+    episodes = [order_churn(d, party=d % 3, level="L2") for d in range(1, 30)] + [{"party": d % 5} for d in range(30)]
+    forward, backward = measured(episodes), measured([{**e, "subscription": i} for i, e in enumerate(episodes)][::-1])
+    # Subscriptions are renumbered, which no metric here depends on.
+    assert {k: replace(v, ci_low=0, ci_high=0) for k, v in forward.items()} == {
+        k: replace(v, ci_low=0, ci_high=0) for k, v in backward.items()
+    }
+    for key, row in forward.items():
+        assert row.ci_low == pytest.approx(backward[key].ci_low)

@@ -1,0 +1,82 @@
+"""Suppression: no hidden cell can be computed from the shown ones."""
+
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from retention.outcomes.suppression import ALL, hidden_cells
+
+COUNTS = st.lists(
+    st.lists(st.sampled_from([0, 0, 1, 3, 9, 10, 15, 40, 400]), min_size=3, max_size=3), min_size=1, max_size=4
+)
+
+
+def with_totals(counts):
+    sizes = {(f"L{i}", f"s{j}"): n for i, line in enumerate(counts) for j, n in enumerate(line)}
+    for i, line in enumerate(counts):
+        sizes[f"L{i}", ALL] = sum(line)
+    for j in range(len(counts[0])):
+        sizes[ALL, f"s{j}"] = sum(line[j] for line in counts)
+    sizes[ALL, ALL] = sum(map(sum, counts))
+    return sizes
+
+
+def is_fixed(cell, hidden, counts):
+    """Oracle, exact: is the cell's row in the span of the equations among hidden cells (Gauss over fractions)?"""
+    unknown = sorted(hidden)
+    equations = []
+    parts = [(f"L{i}", f"s{j}") for i in range(len(counts)) for j in range(3)]
+    levels, segments = sorted({p[0] for p in parts}), sorted({p[1] for p in parts})
+    lines = [([(x, s) for s in segments], (x, ALL)) for x in [*levels, ALL]]
+    lines += [([(x, s) for x in levels], (ALL, s)) for s in [*segments, ALL]]
+    for members, total in lines:
+        row = [Fraction((u in members) - (u == total)) for u in unknown]
+        equations.append(row)
+    rank = _rank(equations)
+    return _rank([*equations, [Fraction(u == cell) for u in unknown]]) == rank
+
+
+def _rank(rows):
+    rows, rank = [list(row) for row in rows], 0
+    for column in range(len(rows[0])):
+        pivot = next((i for i in range(rank, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            continue
+        rows[rank], rows[pivot] = rows[pivot], rows[rank]
+        for i in range(rank + 1, len(rows)):
+            factor = rows[i][column] / rows[rank][column]
+            rows[i] = [a - factor * b for a, b in zip(rows[i], rows[rank], strict=True)]
+        rank += 1
+    return rank
+
+
+def test_nothing_small_hides_nothing():
+    sizes = with_totals([[10, 20, 30], [40, 50, 60]])
+    assert hidden_cells(sizes, set()) == set()
+
+
+def test_a_small_cell_takes_the_next_smallest_of_each_of_its_lines():
+    sizes = with_totals([[3, 20, 30], [40, 50, 60]])
+    hidden = hidden_cells(sizes, {("L0", "s0")})
+    assert hidden == {("L0", "s0"), ("L0", "s1"), ("L1", "s0"), ("L1", "s1")}
+
+
+def test_a_single_breakdown_hides_the_small_and_the_next():
+    sizes = {(ALL, "mass"): 100, (ALL, "vip"): 3, (ALL, "corporate"): 20, (ALL, "unknown"): 0, (ALL, ALL): 123}
+    assert hidden_cells(sizes, {(ALL, "vip")}) == {(ALL, "vip"), (ALL, "corporate")}
+
+
+def test_an_empty_cell_protects_nothing_and_is_not_hidden():
+    sizes = {(ALL, "mass"): 100, (ALL, "vip"): 3, (ALL, "unknown"): 0, (ALL, ALL): 103}
+    assert hidden_cells(sizes, {(ALL, "vip"), (ALL, "unknown")}) == {(ALL, "vip"), (ALL, "mass")}
+
+
+@settings(max_examples=60, deadline=None)
+@given(COUNTS)
+def test_no_small_cell_is_fixed_by_the_shown_ones(counts):
+    sizes = with_totals(counts)
+    small = {cell for cell, n in sizes.items() if 0 < n < 10}
+    hidden = hidden_cells(sizes, small)
+    assert small <= hidden
+    assert all(sizes[cell] for cell in hidden)
+    assert not [cell for cell in small if is_fixed(cell, hidden, counts)]
