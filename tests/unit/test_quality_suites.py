@@ -1,0 +1,68 @@
+"""Suites agree with the contract, and a bad suite file is refused by file and field."""
+
+from pathlib import Path
+
+import pytest
+from retention.quality.suites import SuiteError, load_suites
+from retention.quality.verdict import Check, GateFailed, Verdict
+from retention.sources.contract import load_contract
+
+SUITES = Path(__file__).resolve().parents[2] / "expectations"
+CONTRACT = load_contract()
+RAW = {suite.table: suite for suite in load_suites(SUITES, "raw")}
+
+
+def test_every_canonical_table_has_a_suite_and_no_other() -> None:
+    assert set(RAW) == set(CONTRACT.tables)
+
+
+@pytest.mark.parametrize("name", list(CONTRACT.tables))
+def test_the_contract_s_promises_are_critical(name: str) -> None:
+    table, suite = CONTRACT.tables[name], RAW[name]
+    critical = [e for e in suite.expectations if e.severity == "critical"]
+    not_null = {e.columns[0] for e in critical if e.type == "expect_column_values_to_not_be_null"}
+    assert not_null >= set(table.required())
+    sets = {e.columns[0]: tuple(e.kwargs["value_set"]) for e in critical if e.type == "expect_column_values_to_be_in_set"}
+    assert sets == {column: spec.values for column, spec in table.columns.items() if spec.values}
+    assert set(suite.columns) <= set(table.columns)
+
+
+def test_failing_rows_are_shown_by_surrogate_keys_only() -> None:
+    for name, suite in RAW.items():
+        assert suite.key == CONTRACT.tables[name].key or suite.key == ()
+        assert not set(suite.key) & set(CONTRACT.pii_columns().get(name, []))
+
+
+GOOD = "name: t\nmeta: {key: [id]}\nexpectations:\n  - {type: x, kwargs: {column: a}, severity: warning}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD.replace("name: t", "name: other"), "name is 'other', the file's place says 't'"),
+        (GOOD.replace("{key: [id]}", "{}"), "meta needs key"),
+        (GOOD.replace("{key: [id]}", "{key: [id], owner: me}"), "meta needs key"),
+        (GOOD.replace("warning", "fatal"), r"expectations\[0\]: severity is 'fatal', allowed: critical, warning"),
+        (GOOD.replace("kwargs", "arguments"), r"expectations\[0\]: wanted the fields type, kwargs and severity"),
+        ("name: t\nmeta: {key: [id]}\nexpectations: []\n", "expectations is empty"),
+        ("name: t\n", "wanted the fields name, meta and expectations"),
+    ],
+)
+def test_a_bad_suite_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "marts").mkdir()
+    (tmp_path / "marts" / "t.yml").write_text(text)
+    with pytest.raises(SuiteError, match=message):
+        load_suites(tmp_path, "marts")
+
+
+def test_a_gate_without_suites_does_not_pass_by_default(tmp_path: Path) -> None:
+    with pytest.raises(SuiteError, match="nothing would be checked"):
+        load_suites(tmp_path, "raw")
+
+
+def test_at_most_twenty_keys_are_told() -> None:
+    keys = tuple({"id": f"k{i}"} for i in range(20))
+    check = Check("t", "c", "critical", False, 900, 500, keys, None)
+    message = str(GateFailed("raw", Verdict((check,)), "marts still serve batch 11 of 2026-02-04 23:00 UTC"))
+    assert "c failed for 500 of 900 rows. Keys (id; the first 20): k0; k1;" in message
+    assert "Nothing was published; marts still serve batch 11 of 2026-02-04 23:00 UTC." in message
