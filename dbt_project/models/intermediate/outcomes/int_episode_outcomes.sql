@@ -1,0 +1,376 @@
+-- Grain: one row per complaint episode of a subscription: its level, what it ended in, and until when that can be known.
+{{ config(materialized='view') }}
+
+with
+
+run as (
+    select * from {{ source('run', 'current_run') }}
+),
+
+loads as (
+    select * from {{ source('ops', 'loads') }}
+),
+
+episodes as (
+    select * from {{ ref('int_episodes') }}
+    where is_linked
+),
+
+levels as (
+    select * from {{ ref('int_episode_levels') }}
+),
+
+signals as (
+    select * from {{ ref('int_episode_signals') }}
+),
+
+churn as (
+    select * from {{ ref('int_churn_events') }}
+    where is_churn
+),
+
+subscriptions as (
+    select * from {{ ref('int_subscriptions') }}
+),
+
+subscription_events as (
+    select staged.*
+    from {{ ref('stg_crm__subscription_events') }} as staged
+    cross join run
+    where {{ is_visible('staged.event_at', 'staged.recorded_at') }}
+),
+
+usage_months as (
+    select * from {{ ref('stg_crm__usage_months') }}
+),
+
+churn_rules as (
+    select * from {{ ref('churn_rules') }}
+),
+
+-- What the CRM did not say yet cannot be known. Without any load of it nothing can.
+watermarks as (
+    select
+        run.as_of,
+        least(
+            run.as_of,
+            coalesce(
+                max(case when loads.table_name = 'crm.subscription_events' then loads.watermark_to end),
+                timestamptz '1970-01-01 00:00:00+00'
+            )
+        ) as orders_until,
+        least(
+            run.as_of,
+            coalesce(
+                max(case when loads.table_name = 'crm.usage_months' then loads.watermark_to end),
+                timestamptz '1970-01-01 00:00:00+00'
+            )
+        ) as usage_until
+    from run
+    left join loads on loads.batch_id <= run.batch_id
+    group by run.as_of
+),
+
+lags as (
+    select
+        max(case when kind in ('disconnect', 'port_out') then detection_lag_days end) as order_days,
+        max(case when kind = 'inactivity' then detection_lag_days end) as inactivity_days
+    from churn_rules
+),
+
+-- Every end of the subscription, seen from the episode.
+seen as (
+    select
+        episodes.episode_id,
+        episodes.started_at,
+        churn.kind,
+        churn.cause_group,
+        churn.resumed_at,
+        churn.subscription_id,
+        churn.churned_at as ended_at,
+        -- Service fails, revenue stops, then they complain: that is not leaving before the complaint.
+        churn.kind = 'inactivity'
+        and churn.churned_at <= episodes.started_at
+        and episodes.started_at < churn.known_at as is_silent_at_complaint
+    from episodes
+    inner join churn on episodes.subscription_id = churn.subscription_id
+),
+
+departures as (
+    select
+        seen.*,
+        case
+            when is_silent_at_complaint then {{ add_seconds('started_at', 1) }}
+            else ended_at
+        end as departed_at
+    from seen
+),
+
+-- The last end before the complaint, unless the subscriber was back by then.
+earlier as (
+    select
+        departures.*,
+        row_number() over (partition by episode_id order by departed_at desc, kind) as latest_rank
+    from departures
+    where departed_at < started_at
+),
+
+left_before as (
+    select earlier.episode_id
+    from earlier
+    where
+        earlier.latest_rank = 1
+        and coalesce(earlier.resumed_at > earlier.started_at, true)
+        and not exists (
+            select 1
+            from subscription_events
+            where
+                subscription_events.subscription_id = earlier.subscription_id
+                and subscription_events.kind in ('activation', 'reactivation')
+                and earlier.departed_at < subscription_events.event_at
+                and subscription_events.event_at <= earlier.started_at
+        )
+        and not exists (
+            select 1
+            from usage_months
+            where
+                usage_months.subscription_id = earlier.subscription_id
+                and (
+                    (
+                        {{ add_days('earlier.departed_at', 1) }} < usage_months.first_revenue_at
+                        and usage_months.first_revenue_at <= earlier.started_at
+                    )
+                    or (
+                        {{ add_days('earlier.departed_at', 1) }} < usage_months.last_revenue_at
+                        and usage_months.last_revenue_at <= earlier.started_at
+                    )
+                )
+        )
+),
+
+first_departures as (
+    select
+        episode_id,
+        min(departed_at) as departed_at
+    from departures
+    where started_at <= departed_at
+    group by episode_id
+),
+
+-- The highest level reached before the subscriber left; what is said after leaving does not raise it.
+ranked_levels as (
+    select
+        levels.*,
+        first_departures.departed_at,
+        row_number() over (
+            partition by levels.episode_id
+            order by
+                case
+                    when first_departures.departed_at is null or levels.valid_from <= first_departures.departed_at
+                        then 0
+                    else 1
+                end,
+                case
+                    when first_departures.departed_at is null or levels.valid_from <= first_departures.departed_at
+                        then -levels.level_rank
+                    else levels.level_rank
+                end
+        ) as choice
+    from levels
+    left join first_departures on levels.episode_id = first_departures.episode_id
+),
+
+reached as (
+    select
+        episode_id,
+        level,
+        valid_from as level_reached_at,
+        coalesce(departed_at < valid_from, false) as is_left_before_level
+    from ranked_levels
+    where choice = 1
+),
+
+after_level as (
+    select
+        departures.*,
+        case
+            when departures.is_silent_at_complaint then {{ add_seconds('reached.level_reached_at', 1) }}
+            else departures.departed_at
+        end as counted_at
+    from departures
+    inner join reached on departures.episode_id = reached.episode_id
+    where reached.level_reached_at <= departures.departed_at
+),
+
+ranked_departures as (
+    select
+        after_level.*,
+        row_number() over (
+            partition by episode_id, cause_group order by counted_at, kind, ended_at
+        ) as departure_rank
+    from after_level
+),
+
+voluntary as (
+    select * from ranked_departures
+    where cause_group = 'voluntary' and departure_rank = 1
+),
+
+competing as (
+    select * from ranked_departures
+    where cause_group = 'competing' and departure_rank = 1
+),
+
+-- Back: the same subscription by an event or by revenue, or a new one of a party that had none left.
+sibling_starts as (
+    select
+        voluntary.episode_id,
+        siblings.subscription_id,
+        siblings.activated_at as returned_at
+    from voluntary
+    cross join run
+    inner join subscriptions on voluntary.subscription_id = subscriptions.subscription_id
+    inner join subscriptions as siblings
+        on
+            subscriptions.party_id = siblings.party_id
+            and voluntary.subscription_id <> siblings.subscription_id
+            and voluntary.ended_at < siblings.activated_at
+            and siblings.activated_at < run.as_of
+    where
+        not exists (
+            select 1
+            from subscriptions as others
+            where
+                others.party_id = subscriptions.party_id
+                and others.subscription_id <> voluntary.subscription_id
+                and others.activated_at <= voluntary.ended_at
+                and (others.terminated_at is null or voluntary.ended_at < others.terminated_at)
+        )
+),
+
+returns as (
+    select
+        voluntary.episode_id,
+        voluntary.subscription_id,
+        subscription_events.event_at as returned_at
+    from voluntary
+    inner join subscription_events
+        on
+            voluntary.subscription_id = subscription_events.subscription_id
+            and subscription_events.kind in ('activation', 'reactivation')
+            and voluntary.counted_at < subscription_events.event_at
+    union all
+    select
+        voluntary.episode_id,
+        voluntary.subscription_id,
+        voluntary.resumed_at as returned_at
+    from voluntary
+    cross join run
+    where voluntary.resumed_at < run.as_of
+    union all
+    select
+        voluntary.episode_id,
+        voluntary.subscription_id,
+        case
+            when {{ add_days('voluntary.counted_at', 1) }} < usage_months.first_revenue_at
+                then usage_months.first_revenue_at
+            else usage_months.last_revenue_at
+        end as returned_at
+    from voluntary
+    cross join run
+    inner join usage_months
+        on
+            voluntary.subscription_id = usage_months.subscription_id
+            and {{ add_days('voluntary.counted_at', 1) }} < usage_months.last_revenue_at
+    where voluntary.kind <> 'inactivity'
+    union all
+    select
+        episode_id,
+        subscription_id,
+        returned_at
+    from sibling_starts
+),
+
+ranked_returns as (
+    select
+        returns.*,
+        row_number() over (partition by returns.episode_id order by returns.returned_at, returns.subscription_id)
+        as return_rank
+    from returns
+    cross join run
+    where returns.returned_at < run.as_of
+),
+
+first_returns as (
+    select
+        ranked_returns.episode_id,
+        ranked_returns.returned_at,
+        exists (
+            select 1
+            from usage_months
+            where
+                usage_months.subscription_id = ranked_returns.subscription_id
+                and {{ add_days('ranked_returns.returned_at', 30) }} <= usage_months.last_revenue_at
+        ) as returned_revenue_30d
+    from ranked_returns
+    where return_rank = 1
+),
+
+own_words as (
+    select distinct signals.episode_id
+    from signals
+    left join first_departures on signals.episode_id = first_departures.episode_id
+    where
+        signals.is_own_words
+        and (first_departures.departed_at is null or signals.fired_at <= first_departures.departed_at)
+),
+
+indexed as (
+    select
+        episode_id,
+        row_number() over (
+            partition by subscription_id, {{ quarter_start('started_at', "'Europe/Moscow'") }}
+            order by started_at, episode_id
+        ) as episode_rank
+    from episodes
+)
+
+select
+    episodes.episode_id,
+    episodes.subscription_id,
+    episodes.party_id,
+    episodes.topic,
+    episodes.segment,
+    episodes.product,
+    episodes.region_id,
+    episodes.first_agent_id,
+    episodes.first_team_id,
+    reached.level,
+    episodes.started_at,
+    reached.level_reached_at,
+    left_before.episode_id is not null or reached.is_left_before_level as is_left_before,
+    voluntary.counted_at as churned_at,
+    voluntary.kind as churn_kind,
+    competing.counted_at as competing_at,
+    competing.kind as competing_kind,
+    first_returns.returned_at,
+    coalesce(first_returns.returned_revenue_30d, false) as returned_revenue_30d,
+    {{ add_days('watermarks.orders_until', '-lags.order_days') }} as knowable_until_order,
+    case
+        when episodes.product = 'prepaid'
+            then {{ add_days('least(watermarks.orders_until, watermarks.usage_until)', '-lags.inactivity_days') }}
+        else {{ add_days('watermarks.orders_until', '-lags.order_days') }}
+    end as knowable_until_any,
+    indexed.episode_rank = 1 as is_index,
+    own_words.episode_id is not null as is_own_words_3b,
+    coalesce(voluntary.is_silent_at_complaint, false) as is_silent_at_complaint
+from episodes
+cross join watermarks
+cross join lags
+inner join indexed on episodes.episode_id = indexed.episode_id
+inner join reached on episodes.episode_id = reached.episode_id
+left join left_before on episodes.episode_id = left_before.episode_id
+left join voluntary on episodes.episode_id = voluntary.episode_id
+left join competing on episodes.episode_id = competing.episode_id
+left join first_returns on episodes.episode_id = first_returns.episode_id
+left join own_words on episodes.episode_id = own_words.episode_id

@@ -1,0 +1,136 @@
+"""Plants rows in raw as the extract does, batch by batch, and runs the dbt layers of a night over them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from retention.row_hash import row_hash
+from retention.sources.contract import create_raw_tables, load_contract
+from retention.transform import Dbt, Project
+from retention.warehouse import batches
+
+PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+MOSCOW = ZoneInfo("Europe/Moscow")
+LAYERS = ("staging", "intermediate")
+Row = Mapping[str, object]
+
+
+def at(day: float, hour: float = 0) -> datetime:
+    """An instant: `day` days and `hour` hours after 2026-01-01 00:00 Moscow."""
+    return datetime(2026, 1, 1, tzinfo=MOSCOW) + timedelta(days=day, hours=hour)
+
+
+@dataclass
+class Planted:
+    """A warehouse whose raw tables are filled by hand; `as_of` and batches as a night sets them."""
+
+    dsn: str
+    conn: Connection
+    target: Path
+    dbt: Dbt = field(init=False)
+    batch_id: int = 0
+    before: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        create_raw_tables(self.conn)
+        self.dbt = Dbt(Project(PROJECT, self.target, self.dsn))
+
+    def open(self, as_of: datetime) -> None:
+        """Open the batch of `as_of` and make it the current one."""
+        batch = batches.open_batch(self.conn, as_of, "test")
+        batches.set_current_run(self.conn, batch)
+        self.batch_id = batch.batch_id
+
+    def load(
+        self, table: str, rows: Iterable[Row] = (), deleted: Iterable[Row] = (), watermark_to: datetime | None = None
+    ) -> int:
+        """One committed load of `table`: versions `rows`, tombstones for the keys in `deleted`; returns its id."""
+        spec = load_contract().tables[table]
+        versions = [{**defaults(table), **row, "_op": "u"} for row in rows]
+        tombstones = [{key: row[key] for key in spec.key} | {"_op": "d"} for row in deleted]
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(
+                "insert into ops.loads (batch_id, table_name, is_forced, watermark_to, rows_read, rows_appended,"
+                " keys_new, keys_deleted, rows_rejected, live_keys, contract_hash, reader, seconds)"
+                " values (%s, %s, true, %s, 0, %s, 0, 0, 0, 0, '', 'planted', 0) returning load_id",
+                (self.batch_id, table, watermark_to, len(versions) + len(tombstones)),
+            )
+            (load_id,) = cur.fetchone() or (0,)
+            for row in [*versions, *tombstones]:
+                values = {**row, "_load_id": load_id}
+                cur.execute(
+                    sql.SQL("insert into {} ({}) values ({})").format(
+                        sql.Identifier("raw", table.replace(".", "__")),
+                        sql.SQL(", ").join(map(sql.Identifier, values)),
+                        sql.SQL(", ").join(sql.Placeholder() * len(values)),
+                    ),
+                    list(values.values()),
+                )
+        return int(load_id)
+
+    def hit(self, contact_id: str, load_id: int, verdict: str, phrase_id: str = "ru_leave_first") -> None:
+        """What the reader of texts says about a version of a contact."""
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(
+                "insert into signals.phrase_hits values (%s, %s, %s, '1', 0, 4, %s)",
+                (contact_id, load_id, phrase_id, verdict),
+            )
+
+    def transform(self) -> None:
+        """Staging and intermediate as a night runs them."""
+        names = [name for layer in ("seed", *LAYERS) for name in self.dbt.hashes(layer)]
+        applied = {name: batches.applied_hash(self.conn, name) for name in names}
+        self.dbt.build_seeds(applied)
+        self.dbt.build_models(LAYERS, applied)
+        for layer in ("seed", *LAYERS):
+            batches.record_hashes(self.conn, self.dbt.hashes(layer))
+        batches.consume_loads(self.conn, self.batch_id)
+        with batches.recorded_step(self.conn, self.batch_id, "transform"):
+            pass
+
+    def refresh(self) -> None:
+        """Everything in full, in place."""
+        self.dbt.build_models(LAYERS, {})
+
+    def hashes(self) -> dict[str, tuple[int, str]]:
+        """(rows, hash less lineage) of every model of both layers."""
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(
+                "select table_schema, table_name from information_schema.tables where table_schema = any(%s)",
+                (list(LAYERS),),
+            )
+            return {table: row_hash(self.conn, schema, table) for schema, table in cur.fetchall()}
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[object, ...]]:
+        """What a query returns."""
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(query, parameters or None)
+            return cur.fetchall()
+
+    def row(self, query: str, *parameters: object) -> tuple[object, ...]:
+        """The only row of a query."""
+        (only,) = self.rows(query, *parameters)
+        return only
+
+
+def defaults(table: str) -> dict[str, object]:
+    """Values for required columns that a scenario does not care about."""
+    return {
+        "crm.parties": {"kind": "person", "segment": "mass", "updated_at": at(0)},
+        "crm.subscriptions": {"product": "postpaid", "activated_at": at(-300), "updated_at": at(0)},
+        "crm.msisdn_periods": {"updated_at": at(0)},
+        "crm.usage_months": {"updated_at": at(0)},
+        "helpdesk.tickets": {"updated_at": at(0)},
+        "helpdesk.contacts": {
+            "channel": "call", "direction": "inbound", "initiator": "customer", "updated_at": at(0),
+        },
+    }.get(table, {})  # fmt: skip
+
+
+def differing(before: Mapping[str, object], after: Mapping[str, object]) -> Sequence[str]:
+    """Names whose values differ."""
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -1,0 +1,501 @@
+"""The edge cases of DEFINITIONS 7 that staging and intermediate decide, planted together in one warehouse, over two nights."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+from conftest import Warehouse
+from planting import Planted, Row, at
+
+NIGHTS = (at(120, 2), at(121, 2))
+
+
+@dataclass
+class Book:
+    """Rows of one night, by table; small verbs keep a scenario to a few lines."""
+
+    rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    deleted: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    hits: list[tuple[str, str]] = field(default_factory=list)
+    serial: int = 0
+
+    def add(self, table: str, **row: object) -> None:
+        self.rows[table].append(row)
+
+    def subscriber(self, name: str, party: str = "", segment: str = "mass", **subscription: object) -> None:
+        party = party or f"party of {name}"
+        if not any(row["party_id"] == party for row in self.rows["crm.parties"]):
+            self.add("crm.parties", party_id=party, segment=segment)
+        self.add("crm.subscriptions", **{"subscription_id": name, "party_id": party, **subscription})
+
+    def contact(self, contact_id: str, started_at: datetime, **row: object) -> None:
+        fields = {"topic_code": "network_coverage", "connected_seconds": 0, **row}
+        self.add("helpdesk.contacts", contact_id=contact_id, started_at=started_at, **fields)
+
+    def ticket(self, ticket_id: str, opened_at: datetime, **row: object) -> None:
+        self.add("helpdesk.tickets", **{"ticket_id": ticket_id, "opened_at": opened_at, "topic_code": "network_coverage"}, **row)
+
+    def ticket_event(self, ticket_id: str, kind: str, event_at: datetime, to_value: object = None, **row: object) -> None:
+        self.serial += 1
+        fields = {"ticket_event_id": f"{ticket_id} {kind} {self.serial}", "recorded_at": event_at, **row}
+        self.add("helpdesk.ticket_events", ticket_id=ticket_id, kind=kind, event_at=event_at, to_value=to_value, **fields)
+
+    def event(self, subscription_id: str, kind: str, event_at: datetime, **row: object) -> None:
+        self.serial += 1
+        fields = {"subscription_event_id": f"{kind} {self.serial}", "recorded_at": event_at, **row}
+        self.add("crm.subscription_events", subscription_id=subscription_id, kind=kind, event_at=event_at, **fields)
+
+    def revenue(self, subscription_id: str, month_on: str, first: datetime, last: datetime) -> None:
+        self.add("crm.usage_months", subscription_id=subscription_id, month_on=month_on, first_revenue_at=first,
+                 last_revenue_at=last, updated_at=last)  # fmt: skip
+
+
+def identities(one: Book, two: Book) -> None:
+    """Merges, numbers and links."""
+    one.subscriber("merge-A")
+    for ticket in ("A", "B"):
+        one.ticket(ticket, at(10), subscription_id="merge-A")
+        one.contact(f"contact-{ticket}", at(10, 1 if ticket == "A" else 2), ticket_id=ticket)
+    one.rows["helpdesk.tickets"][-1] = {**one.rows["helpdesk.tickets"][-1], "topic_code": "roaming"}
+    one.rows["helpdesk.contacts"][-1] = {**one.rows["helpdesk.contacts"][-1], "topic_code": "roaming"}
+    one.ticket_event("B", "merge", at(11), "A")
+    one.ticket_event("B", "status", at(12), "resolved")
+    two.ticket_event("B", "unmerge", at(120, 5))
+    for ticket, root in (("chain-1", "chain-2"), ("chain-2", "chain-3"), ("chain-3", None),
+                         ("ring-1", "ring-2"), ("ring-2", "ring-1"), ("tail", "ring-1")):  # fmt: skip
+        one.ticket(ticket, at(10), merged_into_ticket_id=root)
+    one.subscriber("old-holder")
+    one.subscriber("new-holder")
+    number = {"msisdn": "+7 (901) 000-00-01"}
+    one.add("crm.msisdn_periods", msisdn_period_id="m1", subscription_id="old-holder", valid_from=at(-300), valid_to=at(20), **number)
+    one.add("crm.msisdn_periods", msisdn_period_id="m2", subscription_id="new-holder", valid_from=at(20), **number)
+    spellings = ["89010000001", "7-901-000-00-01 ", "901О0ООО01", "+7 901 000 00 01", "9010000001"]
+    for i, msisdn in enumerate(spellings):
+        one.contact(f"before-{i}", at(19, i), msisdn=msisdn)
+        one.contact(f"after-{i}", at(20, i), msisdn=msisdn)
+    one.subscriber("by-party", party="only-one")
+    one.subscriber("gone", party="only-one", terminated_at=at(5))
+    one.contact("by-party", at(10), party_id="only-one")
+    for name in ("two-1", "two-2"):
+        one.subscriber(name, party="two-of-them")
+    one.contact("ambiguous", at(10), party_id="two-of-them")
+    one.subscriber("late-link")
+    one.contact("linked-later", at(10), topic_code="roaming")
+    two.contact("linked-later", at(10), topic_code="roaming", subscription_id="late-link")
+    one.add("web.public_reviews", review_id="angry", rating=1, posted_at=at(10), msisdn="89010000001")
+    one.add("web.public_reviews", review_id="stranger", rating=1, posted_at=at(10))
+    one.add("web.public_reviews", review_id="happy", rating=5, posted_at=at(10))
+    one.ticket("no-contacts", at(10), subscription_id="merge-A", topic_code="billing_dispute")
+    one.subscriber("deleted-and-back")
+    one.contact("deleted-and-back", at(10), subscription_id="deleted-and-back")
+    two.deleted["helpdesk.contacts"].append({"contact_id": "deleted-and-back"})
+
+
+def complaints(one: Book, two: Book) -> None:
+    """Episodes, repeats, levels and exclusions."""
+    one.subscriber("channels")
+    one.contact("mail", at(10), subscription_id="channels", channel="email")
+    one.contact("chat", at(10, 4 / 60), subscription_id="channels", channel="chat")
+    one.subscriber("gaps")
+    for day in (0, 29, 59, 90):
+        one.contact(f"gap-{day}", at(day), subscription_id="gaps")
+    one.subscriber("open-ticket")
+    one.ticket("open", at(0))
+    one.contact("opening", at(0), subscription_id="open-ticket", ticket_id="open")
+    one.contact("much-later", at(80), subscription_id="open-ticket")
+    one.subscriber("reopened")
+    one.ticket("reopened", at(0))
+    for kind, day, value in (("status", 2, "resolved"), ("reopen", 50, None), ("status", 55, "resolved")):
+        one.ticket_event("reopened", kind, at(day), value)
+    one.contact("reopened-1", at(0), subscription_id="reopened", ticket_id="reopened")
+    one.contact("reopened-2", at(50), subscription_id="reopened", ticket_id="reopened")
+    one.subscriber("repeats", segment="vip")
+    for name, day, hour in (("first", 0, 0), ("too-soon", 0, 3), ("in-7", 6, 0), ("in-30", 20, 0)):
+        one.contact(f"repeat-{name}", at(day, hour), subscription_id="repeats", connected_seconds=600)
+    one.contact("our-call", at(21), subscription_id="repeats", initiator="operator", direction="outbound")
+    one.subscriber("after-resolution")
+    one.ticket("resolved-late", at(0), resolved_at=at(40))
+    one.contact("resolved-late", at(0), subscription_id="after-resolution", ticket_id="resolved-late")
+    one.contact("before-it", at(35), subscription_id="after-resolution")
+    one.contact("after-it", at(69), subscription_id="after-resolution")
+    for name, verdict in (("own", "asserted"), ("not-leaving", "negated"), ("a-friend", "third_party")):
+        one.subscriber(f"phrase-{name}")
+        one.contact(f"phrase-{name}", at(10), subscription_id=f"phrase-{name}")
+        one.hits.append((f"phrase-{name}", verdict))
+    one.subscriber("relative")
+    one.contact("relative", at(10), subscription_id="relative", is_on_behalf=True)
+    one.hits.append(("relative", "asserted"))
+    one.subscriber("flagged")
+    one.ticket("flagged", at(10), has_leaving_flag=True)
+    one.contact("flagged", at(10), subscription_id="flagged", ticket_id="flagged")
+    one.ticket_event("flagged", "leaving_flag", at(10, 5))
+    one.add("crm.parties", party_id="staff", is_staff=True)
+    one.add("crm.parties", party_id="testers", is_test=True)
+    for name in ("staff", "testers"):
+        one.add("crm.subscriptions", subscription_id=name, party_id=name)
+        one.contact(name, at(10), subscription_id=name)
+    one.ticket("spam", at(10), is_spam=True)
+    one.subscriber("quiet")
+    one.contact("spam", at(10), subscription_id="quiet", ticket_id="spam")
+    one.contact("question", at(10), subscription_id="quiet", topic_code="question_plan")
+    one.contact("strange-code", at(10), subscription_id="quiet", topic_code="renamed_in_the_source")
+    one.contact("no-code", at(11), subscription_id="quiet", topic_code=" N/A")
+    one.contact("tomorrow", at(120, 3), subscription_id="quiet")
+    one.ticket("same-instant", at(10))
+    one.ticket_event("same-instant", "status", at(12), "resolved", sequence=2)
+    one.ticket_event("same-instant", "status", at(12), "open", sequence=1)
+    one.ticket_event("same-instant", "assignment", at(11), team_id="team-1")
+    one.ticket_event("same-instant", "reassignment", at(11, 1), team_id="team-2")
+
+
+def departures(one: Book, two: Book) -> None:
+    """Every kind of ending."""
+
+    def complaint(name: str, day: float, **subscription: object) -> None:
+        one.subscriber(name, **subscription)
+        one.contact(f"{name}-complaint", at(day), subscription_id=name)
+
+    complaint("ported", 5)
+    one.event("ported", "port_request", at(10), order_id="P1")
+    one.event("ported", "port_completed", at(18), order_id="P1")
+    complaint("port-cancelled", 5)
+    one.event("port-cancelled", "port_request", at(10), order_id="P2")
+    one.event("port-cancelled", "port_cancelled", at(12), order_id="P2")
+    complaint("refused-then-cut", 5)
+    one.event("refused-then-cut", "port_request", at(10))
+    one.event("refused-then-cut", "port_refused", at(12))
+    one.event("refused-then-cut", "debt", at(20))
+    complaint("withdrawn", 5)
+    one.event("withdrawn", "disconnect_order", at(10), order_id="D1", effective_at=at(24))
+    one.event("withdrawn", "disconnect_withdrawn", at(15), order_id="D1")
+    complaint("ordered", 5)
+    one.event("ordered", "disconnect_order", at(10), order_id="D2", effective_at=at(24))
+    complaint("ordered-ahead", 115)
+    one.event("ordered-ahead", "disconnect_order", at(116), order_id="D3", effective_at=at(120, 12))
+    complaint("left-first", 30)
+    one.event("left-first", "disconnect_order", at(10), order_id="D4", effective_at=at(11))
+    complaint("back-again", 20)
+    one.event("back-again", "disconnect_effective", at(30), order_id="D5")
+    one.event("back-again", "reactivation", at(45))
+    one.revenue("back-again", "2026-04-01", at(92), at(100))
+    for kind in ("suspension", "sim_swap", "migration", "plan_change", "transfer"):
+        complaint(f"still-here-{kind}", 5)
+        one.event(f"still-here-{kind}", kind, at(10))
+    for kind in ("death", "fraud", "liquidation", "technical"):
+        complaint(f"ended-{kind}", 5)
+        one.event(f"ended-{kind}", kind, at(10))
+    for i in range(3):
+        one.subscriber(f"contract-{i}", party="three-contracts")
+    one.event("contract-1", "port_completed", at(10))
+    # Last revenue on day 30 (Moscow): known on day 121 at 00:00, churn on day 31. Days count from at(0).
+    for name, day in (("silent", 10), ("silent-at-complaint", 60), ("silent-before", 119.9)):
+        complaint(name, day, product="prepaid")
+        last = at(30, 15) if name != "silent-before" else at(20, 15)
+        one.revenue(name, "2026-01-01", at(1), last)
+    one.subscriber("eastern", product="prepaid", region_id="east")
+    one.add("crm.regions", region_id="east", time_zone="Asia/Vladivostok")
+    one.revenue("eastern", "2026-01-01", at(1), at(9, 18))
+    one.subscriber("resumed", product="prepaid")
+    one.revenue("resumed", "2025-10-01", at(-90), at(-85))
+    one.revenue("resumed", "2026-01-01", at(8), at(119))
+    one.subscriber("postpaid-silent")
+    one.revenue("postpaid-silent", "2026-01-01", at(1), at(2))
+    complaint("two-topics", 5)
+    one.contact("second-topic", at(6), subscription_id="two-topics", topic_code="roaming")
+    one.event("two-topics", "port_completed", at(20))
+    one.subscriber("closed-after-silence", product="prepaid")
+    one.revenue("closed-after-silence", "2026-01-01", at(1), at(3))
+    one.event("closed-after-silence", "technical", at(110))
+
+
+SILENT_ON_NIGHT_ONE = "select count(*) from intermediate.int_churn_events where subscription_id = 'silent'"
+EPISODES_OF_MERGED = """select count(distinct ec.episode_id) from intermediate.int_episode_contacts ec
+    where contact_id in ('contact-A', 'contact-B')"""
+
+
+@pytest.fixture(scope="module")
+def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
+    """Both nights are done; `before` holds what the first one said."""
+    conn = shared_warehouse.connect("etl")
+    warehouse = Planted(shared_warehouse.dsn("etl"), conn, tmp_path_factory.mktemp("dbt"))
+    books = (Book(), Book())
+    for plant in (identities, complaints, departures):
+        plant(*books)
+    for as_of, book in zip(NIGHTS, books, strict=True):
+        warehouse.open(as_of)
+        for table in {*book.rows, *book.deleted, "crm.usage_months", "crm.subscription_events"}:
+            load_id = warehouse.load(table, book.rows[table], book.deleted[table], watermark_to=as_of)
+            if table == "helpdesk.contacts":
+                for contact_id, verdict in book.hits:
+                    warehouse.hit(contact_id, load_id, verdict)
+        warehouse.transform()
+        if as_of == NIGHTS[0]:
+            warehouse.before = {query: warehouse.row(query) for query in (SILENT_ON_NIGHT_ONE, EPISODES_OF_MERGED)}
+            warehouse.before["deleted"] = linked(warehouse, "deleted-and-back")
+            warehouse.before["later"] = linked(warehouse, "linked-later")
+    yield warehouse
+    conn.close()
+
+
+def linked(planted: Planted, contact_id: str) -> list[tuple[object, ...]]:
+    query = "select subject_id, link_method, exclusion_reason from intermediate.int_contacts_linked where contact_id = %s"
+    return planted.rows(query, contact_id)
+
+
+def episodes(planted: Planted, subject_id: str) -> int:
+    return len(planted.rows("select 1 from intermediate.int_episodes where subject_id = %s", subject_id))
+
+
+def level(planted: Planted, subject_id: str) -> list[object]:
+    query = "select level from intermediate.int_episode_levels where subject_id = %s order by valid_from, valid_to"
+    return [value for (value,) in planted.rows(query, subject_id)]
+
+
+def churn(planted: Planted, subscription_id: str) -> list[tuple[object, ...]]:
+    query = """select kind, cause_group, outcome, is_churn, churned_at from intermediate.int_churn_events
+        where subscription_id = %s order by coalesce(churned_at, intent_at)"""
+    return planted.rows(query, subscription_id)
+
+
+def outcome(planted: Planted, subscription_id: str, columns: str) -> tuple[object, ...]:
+    query = f"select {columns} from intermediate.int_episode_outcomes where subscription_id = %s"
+    return planted.row(query, subscription_id)
+
+
+# Identity
+
+
+def test_two_channels_within_five_minutes_are_one_episode_and_no_repeat(planted: Planted) -> None:  # 2
+    assert episodes(planted, "channels") == 1
+    assert level(planted, "channels") == ["L1"]
+    query = "select duplicate_of_contact_id from intermediate.int_contacts_linked where contact_id = 'chat'"
+    assert planted.row(query) == ("mail",)
+
+
+def test_a_merged_ticket_has_its_contacts_moved_and_an_unmerge_undoes_it(planted: Planted) -> None:  # 3
+    assert planted.before[EPISODES_OF_MERGED] == (1,)
+    assert planted.row(EPISODES_OF_MERGED) == (2,)
+    query = "select root_ticket_id, is_merged from intermediate.int_tickets_resolved where ticket_id = 'B'"
+    assert planted.row(query) == ("B", False)
+
+
+def test_a_merge_chain_has_one_root_and_a_cycle_is_left_unmerged(planted: Planted) -> None:  # 4
+    query = """select ticket_id, root_ticket_id, is_merge_cycle from intermediate.int_tickets_resolved
+        where ticket_id similar to '(chain|ring|tail)%%' order by 1"""
+    assert planted.rows(query) == [
+        ("chain-1", "chain-3", False), ("chain-2", "chain-3", False), ("chain-3", "chain-3", False),
+        ("ring-1", "ring-1", True), ("ring-2", "ring-2", True), ("tail", "tail", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", range(5))
+def test_a_number_belongs_to_its_holder_at_that_time_however_it_is_written(planted: Planted, spelling: int) -> None:  # 5, 13
+    assert linked(planted, f"before-{spelling}") == [("old-holder", "msisdn", None)]
+    assert linked(planted, f"after-{spelling}") == [("new-holder", "msisdn", None)]
+
+
+def test_a_party_links_only_through_its_only_active_subscription(planted: Planted) -> None:
+    assert linked(planted, "by-party") == [("by-party", "party", None)]
+    assert linked(planted, "ambiguous") == [("contact:ambiguous", None, None)]
+
+
+def test_a_contact_linked_later_leaves_nothing_under_its_former_subject(planted: Planted) -> None:
+    assert planted.before["later"] == [("contact:linked-later", None, None)]
+    assert linked(planted, "linked-later") == [("late-link", "explicit", None)]
+    assert episodes(planted, "contact:linked-later") == 0
+    assert episodes(planted, "late-link") == 1
+
+
+def test_three_contracts_one_ported_is_one_churn(planted: Planted) -> None:  # 7
+    query = "select subscription_id from intermediate.int_churn_events where party_id = 'three-contracts' and is_churn"
+    assert planted.row(query) == ("contract-1",)
+
+
+def test_a_relative_is_linked_on_behalf_and_the_words_are_not_the_owners(planted: Planted) -> None:  # 10
+    assert linked(planted, "relative") == [("relative", "explicit", None)]
+    assert level(planted, "relative") == ["L3b"]
+    assert outcome(planted, "relative", "is_own_words_3b") == (False,)
+
+
+def test_reviews_are_cases_of_their_own_unless_a_number_says_whose(planted: Planted) -> None:  # 11
+    assert linked(planted, "review:angry") == [("old-holder", "msisdn", None)]
+    assert linked(planted, "review:stranger") == [("review:stranger", None, None)]
+    assert level(planted, "review:stranger") == ["L3c"]
+    assert linked(planted, "review:happy") == [("review:happy", None, "not_a_complaint")]
+    query = "select count(*) from intermediate.int_episode_outcomes where subscription_id is null"
+    assert planted.row(query) == (0,)
+
+
+def test_exclusions_have_a_reason_and_no_episode(planted: Planted) -> None:  # 14
+    reasons = {"staff": "staff", "testers": "test", "spam": "spam", "question": "not_a_complaint"}
+    for contact_id, reason in reasons.items():
+        ((_, _, found),) = linked(planted, contact_id)
+        assert found == reason
+    assert episodes(planted, "staff") == episodes(planted, "testers") == 0
+
+
+def test_unknown_and_missing_topics_are_counted(planted: Planted) -> None:  # 50, 56
+    query = "select topic, contact_count from intermediate.int_episodes where subject_id = 'quiet' order by topic"
+    assert planted.rows(query) == [("network_coverage", 1), ("unknown", 2)]
+
+
+def test_a_ticket_without_contacts_stands_for_one(planted: Planted) -> None:
+    assert linked(planted, "ticket:no-contacts") == [("merge-A", "ticket", None)]
+    assert linked(planted, "ticket:A") == []
+
+
+def test_a_deleted_contact_is_gone_with_its_episode(planted: Planted) -> None:  # 48
+    assert planted.before["deleted"] == [("deleted-and-back", "explicit", None)]
+    assert linked(planted, "deleted-and-back") == []
+    assert episodes(planted, "deleted-and-back") == 0
+
+
+# Episodes, repeats, levels
+
+
+def test_an_episode_closes_30_days_after_the_last_contact(planted: Planted) -> None:
+    query = "select contact_count from intermediate.int_episodes where subject_id = 'gaps' order by started_at"
+    assert planted.rows(query) == [(3,), (1,)]
+
+
+def test_an_unresolved_episode_does_not_close(planted: Planted) -> None:
+    assert episodes(planted, "open-ticket") == 1
+    assert planted.row("select closes_at from intermediate.int_episodes where subject_id = 'open-ticket'") == (None,)
+
+
+def test_a_reopen_keeps_the_first_resolution_and_after_the_gap_begins_a_new_episode(planted: Planted) -> None:  # 39
+    query = """select first_resolved_at, last_resolved_at, reopen_count
+        from intermediate.int_tickets_resolved where ticket_id = 'reopened'"""
+    assert planted.row(query) == (at(2), at(55), 1)
+    assert episodes(planted, "reopened") == 2
+
+
+def test_repeats_are_customers_contacts_from_four_hours_to_the_window(planted: Planted) -> None:  # 72
+    query = """select contact_id, is_repeat_7d, is_repeat_30d, has_repeat_7d, earlier_contact_id
+        from intermediate.int_repeat_contacts where subscription_id = 'repeats' order by started_at"""
+    assert planted.rows(query) == [
+        ("repeat-first", False, False, True, None),
+        ("repeat-too-soon", False, False, True, None),
+        ("repeat-in-7", True, True, False, "repeat-too-soon"),
+        ("repeat-in-30", False, True, False, "repeat-in-7"),
+    ]
+    assert level(planted, "repeats") == ["L1", "L2"]
+    query = "select is_sensitive from intermediate.int_episode_levels where subject_id = 'repeats' and level = 'L2'"
+    assert planted.row(query) == (True,)
+
+
+def test_a_repeat_counts_from_the_resolution_only_once_that_is_known(planted: Planted) -> None:
+    query = """select contact_id, is_repeat_30d, has_repeat_30d from intermediate.int_repeat_contacts
+        where subscription_id = 'after-resolution' order by started_at"""
+    # Day 35 is too late after day 0 and the resolution is still to come; day 69 is 29 days after it.
+    assert planted.rows(query) == [("resolved-late", False, True), ("before-it", False, False), ("after-it", True, False)]
+
+
+def test_only_asserted_phrases_of_leaving_make_level_three(planted: Planted) -> None:  # 71
+    assert level(planted, "phrase-own") == ["L3b"]
+    assert outcome(planted, "phrase-own", "level, is_own_words_3b") == ("L3b", True)
+    assert level(planted, "phrase-not-leaving") == level(planted, "phrase-a-friend") == ["L1"]
+
+
+def test_an_agents_flag_raises_the_level_when_it_was_set(planted: Planted) -> None:
+    query = "select level, valid_from, valid_to from intermediate.int_episode_levels where subject_id = 'flagged' order by 2"
+    assert planted.rows(query) == [("L1", at(10), at(10, 5)), ("L3d", at(10, 5), None)]
+
+
+def test_one_instant_is_ordered_by_sequence_and_the_first_team_is_kept(planted: Planted) -> None:  # 46, 47
+    query = """select is_open, first_resolved_at, first_team_id, reassignment_count, event_count
+        from intermediate.int_tickets_resolved where ticket_id = 'same-instant'"""
+    assert planted.row(query) == (False, at(12), "team-1", 1, 4)
+
+
+def test_what_happened_after_as_of_waits_for_the_next_night(planted: Planted) -> None:
+    assert linked(planted, "tomorrow") == [("quiet", "explicit", None)]
+
+
+# Churn
+
+
+def test_a_port_is_churn_when_it_takes_effect_and_intent_before(planted: Planted) -> None:  # 18
+    assert churn(planted, "ported") == [("port_out", "voluntary", "left", True, at(18))]
+    assert level(planted, "ported") == ["L1", "L3a"]
+    assert outcome(planted, "ported", "level, level_reached_at, churned_at, churn_kind, is_left_before") == (
+        "L3a", at(10), at(18), "port_out", False,
+    )  # fmt: skip
+    assert churn(planted, "port-cancelled") == [("port_out", "voluntary", "cancelled", False, None)]
+    assert outcome(planted, "port-cancelled", "level, churned_at") == ("L3a", None)
+
+
+def test_a_refused_port_then_a_cut_for_debt_is_involuntary(planted: Planted) -> None:  # 19
+    assert [row[:4] for row in churn(planted, "refused-then-cut")] == [
+        ("port_out", "voluntary", "refused", False), ("debt", "competing", "left", True),
+    ]  # fmt: skip
+    assert outcome(planted, "refused-then-cut", "churned_at, competing_at, competing_kind") == (None, at(20), "debt")
+
+
+def test_an_order_counts_on_its_effective_date_unless_withdrawn(planted: Planted) -> None:  # 23
+    assert churn(planted, "ordered") == [("disconnect", "voluntary", "left", True, at(24))]
+    assert churn(planted, "withdrawn") == [("disconnect", "voluntary", "withdrawn", False, None)]
+    assert [row[2:] for row in churn(planted, "ordered-ahead")] == [("left", True, at(120, 12))]
+
+
+def test_who_left_by_order_before_complaining_is_left_before(planted: Planted) -> None:  # 15
+    assert outcome(planted, "left-first", "is_left_before, churned_at") == (True, None)
+
+
+def test_back_after_an_order_with_revenue_a_month_on(planted: Planted) -> None:  # 17
+    columns = "churned_at, returned_at, returned_revenue_30d"
+    assert outcome(planted, "back-again", columns) == (at(30), at(45), True)
+
+
+@pytest.mark.parametrize("kind", ["suspension", "sim_swap", "migration", "plan_change", "transfer"])
+def test_what_is_not_churn(planted: Planted, kind: str) -> None:  # 8, 21
+    assert churn(planted, f"still-here-{kind}") == []
+    assert outcome(planted, f"still-here-{kind}", "churned_at, competing_at") == (None, None)
+
+
+@pytest.mark.parametrize("kind", ["death", "fraud", "liquidation", "technical"])
+def test_endings_by_the_operator_compete(planted: Planted, kind: str) -> None:  # 22
+    assert churn(planted, f"ended-{kind}") == [(kind, "competing", "left", True, at(10))]
+
+
+def test_prepaid_silence_is_churn_on_the_day_after_and_known_ninety_days_later(planted: Planted) -> None:  # 20
+    assert planted.before[SILENT_ON_NIGHT_ONE] == (0,)
+    assert churn(planted, "silent") == [("inactivity", "voluntary", "left", True, at(31))]
+    assert outcome(planted, "silent", "churned_at, churn_kind, is_silent_at_complaint") == (at(31), "inactivity", False)
+
+
+def test_a_complaint_inside_the_silence_is_not_left_before(planted: Planted) -> None:
+    columns = "is_left_before, churned_at - level_reached_at = interval '1 second', is_silent_at_complaint"
+    assert outcome(planted, "silent-at-complaint", columns) == (False, True, True)
+    assert outcome(planted, "silent-before", "is_left_before, is_silent_at_complaint") == (True, False)
+
+
+def test_silence_is_counted_in_local_days(planted: Planted) -> None:
+    # Day 9 at 18:00 in Moscow is day 10 at 01:00 in Vladivostok: churn at its midnight after day 10.
+    assert churn(planted, "eastern") == [("inactivity", "voluntary", "left", True, at(10, 17))]
+
+
+def test_an_ended_silence_is_churn_and_a_return(planted: Planted) -> None:
+    query = "select churned_at, resumed_at, is_churn from intermediate.int_churn_events where subscription_id = 'resumed'"
+    assert planted.row(query) == (at(-84), at(8), True)
+    assert churn(planted, "postpaid-silent") == []
+
+
+def test_two_episodes_share_one_churn(planted: Planted) -> None:  # 24
+    assert len(churn(planted, "two-topics")) == 1
+    query = "select churned_at, is_index from intermediate.int_episode_outcomes where subscription_id = 'two-topics' order by started_at"
+    assert planted.rows(query) == [(at(20), True), (at(20), False)]
+
+
+def test_a_line_closed_after_silence_is_not_a_second_churn(planted: Planted) -> None:
+    assert [row[:4] for row in churn(planted, "closed-after-silence")] == [
+        ("inactivity", "voluntary", "left", True), ("technical", "competing", "already_gone", False),
+    ]  # fmt: skip
+
+
+def test_maturity_is_cut_off_by_product_and_cause(planted: Planted) -> None:  # 25
+    columns = "knowable_until_order, knowable_until_any"
+    assert outcome(planted, "ported", columns) == (at(120, 2), at(120, 2))
+    assert outcome(planted, "silent", columns) == (at(120, 2), at(31, 2))
