@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from psycopg2.extensions import connection as Connection
 
@@ -17,6 +18,9 @@ from retention.transform import Built, Dbt, Project
 from retention.warehouse import batches
 from retention.warehouse.batches import Batch, Step
 from retention.warehouse.lease import lease
+
+if TYPE_CHECKING:
+    from retention.sources.profile import Profile
 
 log = logging.getLogger(__name__)
 
@@ -74,23 +78,20 @@ class Night:
 
     def supplied_tables(self) -> list[str]:
         """The canonical tables that the profile supplies."""
-        from retention.sources.profile import load_profile
-
-        return sorted(load_profile(self.profile).tables)
+        return sorted(self._profile().tables)
 
     def extract(self, batch_id: int, table: str, force: bool = False) -> int:
         """Load one table; returns the rows appended to raw."""
         from retention.extract.load import extract_table
-        from retention.sources.profile import load_profile
 
         with self._step(batch_id, f"extract {table}") as working:
             if working is None:
                 return 0
-            profile = load_profile(self.profile)
+            profile = self._profile()
+            connections = {name: self.source_dsn(name) for name in profile.connections}
             result = extract_table(
-                self.etl_dsn, table, profile, {name: self.source_dsn(name) for name in profile.connections},
-                batch_id, as_of=working.batch.as_of, environment=self.environment, force=force,
-            )  # fmt: skip
+                self.etl_dsn, table, profile, connections, batch_id, working.batch.as_of, self.environment, force
+            )
             working.report.rows = result.rows_appended
             working.report.detail = {"read": result.rows_read, "rejected": result.rows_rejected}
             return result.rows_appended
@@ -101,7 +102,8 @@ class Night:
 
         with self._step(batch_id, "check_raw") as working:
             if working is not None:
-                run_gate(self.etl_dsn, "raw", batch_id, self.project / "expectations", "raw", self.supplied_tables())
+                folder = self.project / "expectations"
+                run_gate(self.etl_dsn, "raw", batch_id, folder, "raw", self.supplied_tables())
 
     def read_texts(self, batch_id: int) -> None:
         """Find the seed's phrases in tonight's new messages."""
@@ -183,6 +185,11 @@ class Night:
         for step in STEPS[1:]:
             getattr(self, step)(batch_id)
         return batch_id
+
+    def _profile(self) -> "Profile":
+        from retention.sources.profile import load_profile
+
+        return load_profile(self.profile)
 
     def _dbt(self, slot: str) -> Dbt:
         target = self.work / "dbt" / slot

@@ -1,0 +1,72 @@
+"""Everything that `make bench` measures, into docs/benchmarks.md. A table of figures and ratios, not a test."""
+
+import platform
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import bench_extract
+import bench_nights
+
+TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, first column left, the others right."""
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def nights(costs: Sequence[bench_nights.StepCost]) -> str:
+    """One table for each size: both nights side by side, by step."""
+    parts = []
+    for size, of_size in groupby(costs, key=lambda cost: cost.subscribers):
+        by_step: dict[str, list[bench_nights.StepCost]] = {}
+        for cost in of_size:
+            by_step.setdefault(cost.step, []).append(cost)
+        rows = [
+            [step, *(f"{cost.seconds:.1f}" for cost in pair), *(f"{cost.peak_mb:.0f}" for cost in pair)]
+            for step, pair in by_step.items()
+        ]
+        totals = [sum(pair[night].seconds for pair in by_step.values()) for night in (0, 1)]
+        rows.append(["**whole night**", *(f"**{total:.1f}**" for total in totals), "", ""])
+        header = ["step", "first load, s", "next night, s", "first load, peak MB", "next night, peak MB"]
+        parts.append(f"### {size:,} subscribers, {bench_nights.DAYS} days\n\n{table(header, rows)}")
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Measure and write."""
+    extract = bench_extract.run()
+    header = list(extract[0])
+    extraction = table(header, [[str(row[name]) for name in header] for row in extract])
+    costs = bench_nights.run([10_000, 100_000])
+    TARGET.write_text(
+        f"""# Benchmarks
+
+Written by `make bench` on {platform.machine()}, Python {platform.python_version()}. Seconds depend on the machine and on
+what else it does: compare the rows of one run with each other.
+
+## Extraction
+
+One table from one PostgreSQL to another, in the same run.
+
+{extraction}
+
+## Nights
+
+Each step in a process of its own, as Airflow runs it, without Airflow's own start-up; tables one after the other
+(Airflow reads four at once). Peak memory is the process's, most of it imported libraries.
+
+{nights(costs)}
+""",
+        encoding="utf-8",
+    )
+    print(f"written: {TARGET}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""kill -9 in each stage of a night, then rerun: marts equal an undisturbed night's, and no reader saw anything half done."""
+
+import os
+import signal
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+
+import psycopg2
+from conftest import create_warehouse
+from harness import NightSpec, as_of_after, hashes, on_another_warehouse, scalar, simulate
+from psycopg2 import sql
+from retention.local.postgres import Cluster
+from retention.night import STEPS
+from retention.simulator.run import forward
+
+DAYS = 120
+#: Seconds into each stage at which the process dies: while connecting, and while working.
+DELAYS = (0.0, 0.4)
+ACTIVE = "select count(*) from pg_stat_activity where datname = current_database() and application_name like %s"
+
+
+def kill_within(spec: NightSpec, as_of: datetime, step: str, delay: float, log: Path) -> None:
+    """Start the night at `step`, wait until the step is at work, kill -9 the process `delay` seconds later."""
+    process = spec.start_in_a_process(as_of, step, log)
+    give_up = time.monotonic() + 90
+    while scalar(spec.etl_dsn, ACTIVE, f"retention {step}%") == 0:
+        assert process.poll() is None, f"the night ended before {step} began:\\n{log.read_text()[-2000:]}"
+        assert time.monotonic() < give_up, f"{step} never began"
+        time.sleep(0.005)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, f"{step} had ended before the kill:\\n{log.read_text()[-2000:]}"
+
+
+class Reader(threading.Thread):
+    """Polls every mart in one snapshot, as BI does; keeps every distinct set of batches it saw."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(daemon=True)
+        self.dsn = dsn
+        self.seen: set[frozenset[int]] = set()
+        self.polls = 0
+        self.failure: Exception | None = None
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        conn = psycopg2.connect(self.dsn)
+        try:
+            with conn.cursor() as cur:
+                cur.execute("select table_name from information_schema.views where table_schema = 'marts'")
+                marts = [name for (name,) in cur.fetchall()]
+            conn.rollback()
+            each = [sql.SQL("select distinct _batch_id from marts.{}").format(sql.Identifier(mart)) for mart in marts]
+            while not self.done.is_set():
+                with conn, conn.cursor() as cur:
+                    cur.execute(sql.SQL(" union ").join(each))
+                    self.seen.add(frozenset(batch for (batch,) in cur.fetchall()))
+                    self.polls += 1
+                time.sleep(0.02)
+        except Exception as failure:  # reported by the test: a thread cannot fail it
+            self.failure = failure
+        finally:
+            conn.close()
+
+
+def test_a_night_killed_in_every_stage_ends_as_if_undisturbed(
+    cluster: Cluster, role_passwords: dict[str, str], tmp_path: Path
+) -> None:
+    undisturbed = simulate(create_warehouse(cluster, role_passwords), tmp_path / "operator", 400, DAYS, seed=5)
+    other = create_warehouse(cluster, role_passwords)
+    disturbed = on_another_warehouse(undisturbed, other, tmp_path / "disturbed")
+    for spec in (undisturbed, disturbed):
+        spec.night("night 1").run(as_of_after(DAYS))
+    forward(undisturbed.sources["crm"], undisturbed.sources["helpdesk"], tmp_path / "operator")
+    undisturbed.night("night 2").run(as_of_after(DAYS + 1))
+
+    reader = Reader(other.dsn("bi_reader"))
+    reader.start()
+    log = tmp_path / "killed.log"
+    for step in STEPS:
+        for delay in DELAYS if step in ("extract", "transform", "build_marts") else DELAYS[:1]:
+            kill_within(disturbed, as_of_after(DAYS + 1), step, delay, log)
+    last = disturbed.start_in_a_process(as_of_after(DAYS + 1), STEPS[-1], log)
+    assert last.wait(120) == 0, log.read_text()[-2000:]
+    time.sleep(0.1)
+    reader.done.set()
+    reader.join()
+
+    for layer in ("staging", "intermediate", "outcomes", "marts"):
+        assert hashes(disturbed.etl_dsn, layer) == hashes(undisturbed.etl_dsn, layer)
+    assert reader.failure is None
+    assert reader.polls > 50
+    assert reader.seen == {frozenset({1}), frozenset({2})}
+    assert scalar(disturbed.etl_dsn, "select count(*) from ops.publications") == 2
+    assert scalar(disturbed.etl_dsn, "select count(*) from ops.lease_holds") == 0
