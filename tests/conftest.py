@@ -1,5 +1,6 @@
 """Shared fixtures: one real throw-away PostgreSQL for the whole test session, one fresh warehouse for each test that asks."""
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -87,3 +88,12 @@ def warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
 def shared_warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
     """An empty warehouse for the tests of one module, which share what they put in."""
     return create_warehouse(cluster, role_passwords)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets, outside the repository; skips, saying why, without it."""
+    folder = Path(os.environ.get("REAL_DATA_DIR", Path(__file__).resolve().parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}: set REAL_DATA_DIR to the folder that holds bpic14_rabobank/ and others")
+    return folder

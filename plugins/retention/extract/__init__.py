@@ -1,0 +1,14 @@
+"""Extraction: what the sources hold becomes versions in raw, each table in one transaction."""
+
+from retention.extract.errors import DeletesRefusedError, DriftError, ExtractError, ReconciliationError
+from retention.extract.ledger import LoadResult
+from retention.extract.load import extract_table
+
+__all__ = [
+    "DeletesRefusedError",
+    "DriftError",
+    "ExtractError",
+    "LoadResult",
+    "ReconciliationError",
+    "extract_table",
+]

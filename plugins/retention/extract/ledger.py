@@ -1,0 +1,110 @@
+"""The books of extraction: one row of ops.loads per committed load, and what the source looked like then."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import Json
+
+from retention.sources.contract import Table
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """A committed load. live_keys = live_keys of the load before + keys_new (first seen or back) - keys_deleted.
+
+    `rows_appended` counts versions and tombstones; `source_keys` is the source's own count in the snapshot (None for
+    files); `skipped` says that the load had been committed before and nothing was done now; `seconds` is its duration.
+    """
+
+    load_id: int
+    table: str
+    rows_read: int
+    rows_appended: int
+    keys_new: int
+    keys_deleted: int
+    rows_rejected: int
+    source_keys: int | None
+    live_keys: int
+    snapshot_at: datetime | None
+    watermark_from: datetime | None
+    watermark_to: datetime | None
+    reader: str
+    seconds: float
+    skipped: bool = False
+
+
+COLUMNS = (
+    "load_id, table_name, rows_read, rows_appended, keys_new, keys_deleted, rows_rejected, source_keys, live_keys, "
+    "snapshot_at, watermark_from, watermark_to, reader, seconds"
+)
+
+
+@dataclass(frozen=True)
+class Previous:
+    """What the last committed load of a table left behind; `shape` is each supplied column's type in the source."""
+
+    live_keys: int = 0
+    watermark: datetime | None = None
+    contract_hash: str | None = None
+    shape: dict[str, str] | None = None
+
+
+def committed_load(cur: Cursor, batch_id: int, table: str) -> LoadResult | None:
+    """The batch's load of the table that is not a forced one, if it is committed."""
+    cur.execute(
+        f"select {COLUMNS}, true from ops.loads where batch_id = %s and table_name = %s and not is_forced",
+        (batch_id, table),
+    )
+    row = cur.fetchone()
+    return LoadResult(*row) if row else None
+
+
+def previous_load(cur: Cursor, table: str) -> Previous:
+    """State of a table after its last committed load; zeros and None before the first."""
+    cur.execute(
+        "select loads.live_keys, loads.watermark_to, loads.contract_hash, shapes.columns"
+        " from ops.loads as loads left join ops.source_shapes as shapes on loads.table_name = shapes.table_name"
+        " where loads.table_name = %s order by loads.load_id desc limit 1",
+        (table,),
+    )
+    row = cur.fetchone()
+    return Previous(*row) if row else Previous()
+
+
+def lock_table(cur: Cursor, table: str) -> None:
+    """Wait for a load of the same table that runs now; held to the end of the transaction.
+
+    Load numbers of a table therefore grow in the order of their commits.
+    """
+    cur.execute("select pg_advisory_xact_lock(hashtextextended('extract ' || %s, 0))", (table,))
+
+
+def number_load(cur: Cursor) -> int:
+    """Take the number of a new load; rows that this transaction appends to raw tables carry it."""
+    cur.execute("select nextval(pg_get_serial_sequence('ops.loads', 'load_id'))")
+    (load_id,) = cur.fetchone() or (0,)
+    cur.execute("select set_config('retention.load_id', %s, true)", (str(load_id),))
+    return int(load_id)
+
+
+def record_load(cur: Cursor, result: LoadResult, batch_id: int, is_forced: bool, table: Table) -> None:
+    """Write the load into the ledger; it counts once the caller's transaction commits."""
+    cur.execute(
+        f"insert into ops.loads ({COLUMNS}, batch_id, is_forced, contract_hash) values"
+        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            result.load_id, result.table, result.rows_read, result.rows_appended, result.keys_new, result.keys_deleted,
+            result.rows_rejected, result.source_keys, result.live_keys, result.snapshot_at, result.watermark_from,
+            result.watermark_to, result.reader, result.seconds, batch_id, is_forced, table.hash,
+        ),
+    )  # fmt: skip
+
+
+def record_shape(cur: Cursor, table: str, load_id: int, shape: dict[str, str]) -> None:
+    """Remember which columns the source supplied and their types there, so that one that goes is noticed."""
+    cur.execute(
+        "insert into ops.source_shapes (table_name, load_id, columns) values (%s, %s, %s)"
+        " on conflict (table_name) do update set load_id = excluded.load_id, columns = excluded.columns",
+        (table, load_id, Json(shape)),
+    )

@@ -1,0 +1,175 @@
+"""Looks at an installation's sources through its profile: what is mapped, missing, left behind, unreachable."""
+
+import json
+from collections.abc import Collection, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg2
+
+from retention.extract.csv_rows import read_header
+from retention.extract.errors import ExtractError, without_values
+from retention.extract.files import find_files
+from retention.extract.postgres import SourceColumn, SourceQuery, describe
+from retention.sources.contract import Table, load_contract
+from retention.sources.mapping import Mapped, map_columns
+from retention.sources.profile import FilesSource, Profile, Source, SqlSource
+
+
+@dataclass(frozen=True)
+class TableDiagnosis:
+    """A canonical table as its source supplies it.
+
+    `origin` says where it comes from in words; `mapped` is each canonical column's source column (or constant);
+    `missing_required` and `missing` are canonical columns that nobody supplies; `unmapped` are source columns that are not
+    extracted; `problem` is set with the states 'unreachable' and 'unusable'.
+    """
+
+    table: str
+    state: Literal["ready", "not supplied", "unreachable", "unusable"]
+    origin: str
+    mapped: Mapping[str, str]
+    missing_required: tuple[str, ...]
+    missing: tuple[str, ...]
+    unmapped: tuple[str, ...]
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class MartDiagnosis:
+    """A mart that lacks canonical tables; `is_empty` when it lacks all that it is made of."""
+
+    mart: str
+    lacking: tuple[str, ...]
+    is_empty: bool
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All canonical tables, in the contract's order, and the marts that will be empty or lack something."""
+
+    profile: str
+    tables: tuple[TableDiagnosis, ...]
+    marts: tuple[MartDiagnosis, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every supplied table can be loaded."""
+        return all(table.state in ("ready", "not supplied") for table in self.tables)
+
+
+def diagnose(
+    profile: Profile, connections: Mapping[str, str], marts: Mapping[str, Collection[str]] | None = None
+) -> Diagnosis:
+    """Look at every source of a profile without reading rows; `connections` are DSNs by name.
+
+    `marts` names the canonical tables that each mart is made of (see `marts_of_manifest`). Errors of sources are part of
+    the answer, not raised.
+    """
+    tables = tuple(_table(spec, profile, connections) for spec in load_contract().tables.values())
+    absent = {table.table for table in tables if table.state == "not supplied"}
+    lacking = {mart: sorted(absent & set(of)) for mart, of in (marts or {}).items()}
+    found = tuple(
+        MartDiagnosis(mart, tuple(names), is_empty=len(names) == len(set((marts or {})[mart])))
+        for mart, names in sorted(lacking.items())
+        if names
+    )
+    return Diagnosis(profile.name, tables, found)
+
+
+def marts_of_manifest(path: Path) -> dict[str, set[str]]:
+    """The canonical tables that each mart of a dbt manifest is made of, through whatever lies between."""
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    parents: dict[str, list[str]] = manifest["parent_map"]
+
+    def tables_above(node: str, seen: set[str]) -> set[str]:
+        found: set[str] = set()
+        for parent in parents.get(node, []):
+            if parent in manifest["sources"]:
+                source = manifest["sources"][parent]
+                found |= {source["name"].replace("__", ".", 1)} if source["schema"] == "raw" else set()
+            elif parent not in seen:
+                seen.add(parent)
+                found |= tables_above(parent, seen)
+        return found
+
+    return {
+        model["name"]: tables_above(node, set())
+        for node, model in manifest["nodes"].items()
+        if model["resource_type"] == "model" and "marts" in model["fqn"]
+    }
+
+
+def _table(spec: Table, profile: Profile, connections: Mapping[str, str]) -> TableDiagnosis:
+    source = profile.tables.get(spec.name)
+    if source is None:
+        return TableDiagnosis(spec.name, "not supplied", "", {}, (), tuple(spec.columns), (), None)
+    if isinstance(source, FilesSource):
+        return _files(spec, source)
+    return _sql(spec, source, profile, connections)
+
+
+def _sql(spec: Table, source: SqlSource, profile: Profile, connections: Mapping[str, str]) -> TableDiagnosis:
+    origin = f"{source.connection}: {f'table {source.table}' if source.table else 'a query'}"
+    if source.connection not in connections:
+        unknown = f"connection {source.connection} is not configured"
+        return TableDiagnosis(spec.name, "unreachable", origin, {}, (), (), (), unknown)
+    try:
+        with (
+            without_values(spec.name, "looking at the source"),
+            closing(psycopg2.connect(connections[source.connection], connect_timeout=10)) as conn,
+            conn.cursor() as cur,
+        ):
+            cur.execute("set transaction read only")
+            columns = describe(cur, source)
+    except ExtractError as error:
+        return TableDiagnosis(spec.name, "unreachable", origin, {}, (), (), (), _short(error))
+    problem: str | None = None
+    try:
+        SourceQuery(spec, source, columns, profile.zone_of(spec.name), {})
+    except ExtractError as error:
+        problem = _short(error)
+    return _mapped(spec, source, list(columns), origin, problem, columns)
+
+
+def _files(spec: Table, source: FilesSource) -> TableDiagnosis:
+    try:
+        files = find_files(source)
+        origin = f"{len(files):,} files of {source.files}"
+        if not files:
+            return TableDiagnosis(spec.name, "ready", origin, {}, (), (), (), None)
+        header = read_header(source, files[-1].url)
+    except (OSError, ExtractError) as error:
+        return TableDiagnosis(spec.name, "unreachable", source.files, {}, (), (), (), _short(error))
+    return _mapped(spec, source, header, origin, None, None)
+
+
+def _mapped(
+    spec: Table, source: Source, available: list[str], origin: str, problem: str | None,
+    columns: Mapping[str, SourceColumn] | None,
+) -> TableDiagnosis:  # fmt: skip
+    mapping = map_columns(spec, source, available)
+    lacking = (*mapping.absent, *(name for name, _ in mapping.gone))
+    required = tuple(name for name in spec.required() if name in lacking)
+    if problem is None and (mapping.gone or required):
+        problem = "the source lacks " + ", ".join([*(column for _, column in mapping.gone), *required])
+    return TableDiagnosis(
+        table=spec.name,
+        state="unusable" if problem else "ready",
+        origin=origin,
+        mapped={field.name: _origin(field) for field in mapping.mapped},
+        missing_required=required,
+        missing=tuple(name for name in lacking if name not in required),
+        unmapped=mapping.unused,
+        problem=problem,
+    )
+
+
+def _origin(field: Mapped) -> str:
+    return field.source if field.source is not None else f"constant {field.rule.value!r}"
+
+
+def _short(error: Exception) -> str:
+    return str(error).split(" Nothing of this table was loaded")[0]

@@ -1,0 +1,155 @@
+"""Profiles: read whole, and wrong ones answered with every error by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from retention.sources.contract import load_contract
+from retention.sources.doctor import diagnose, marts_of_manifest
+from retention.sources.mapping import map_columns
+from retention.sources.profile import ColumnRule, FilesSource, ProfileError, SqlSource, load_profile
+
+HERE = Path(__file__).parent
+
+
+def errors_of(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "sources" / "x.yml"
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(ProfileError) as caught:
+        load_profile(path)
+    return caught.value.errors
+
+
+def test_the_simulator_supplies_every_canonical_table() -> None:
+    profile = load_profile("simulator")
+    assert set(profile.tables) == set(load_contract().tables)
+    assert profile.connections == ["crm", "helpdesk"]
+
+
+def test_all_errors_come_at_once_with_file_table_and_field(tmp_path: Path) -> None:
+    text = """
+zone: Europe/Moskow
+owner: me
+tables:
+  helpdesk.tickets: {connection: db, table: tickets, columns: {opend_at: opened, ticket_id: null}}
+  helpdesk.ticket: {connection: db, table: t}
+  crm.parties:
+    connection: db
+    table: people
+    query: select 1
+    columns:
+      kind: {column: typ, map: {P: persn}}
+      region_id: {colum: region}
+  crm.plans: {connection: db, tabel: plans}
+  crm.consents: {connection: db, table: c, columns: {kind: {value: emails}, party_id: {column: a, default: x}}}
+  crm.regions: nothing
+  vendor.call_attempts: {files: x.csv, delimiter: ";;", zone: Mars/Base, formats: {atempted_at: "%d"}}
+  vendor.survey_responses: {files: x.csv, formats: {atempted_at: "%d"}}
+  vendor.survey_invitations: {files: x.csv, columns: {survey_kind: {column: k, map: {no: csat}}}}
+"""
+    errors = errors_of(tmp_path, text)
+    expected = [
+        "sources/x.yml: field owner is not known",
+        "sources/x.yml: zone: Europe/Moskow is not an IANA time zone",
+        "sources/x.yml: helpdesk.tickets: column opend_at is not in the contract; did you mean opened_at?",
+        "sources/x.yml: helpdesk.tickets: column ticket_id is required and cannot be taken out",
+        "sources/x.yml: helpdesk.ticket is not a canonical table; did you mean helpdesk.tickets?",
+        "sources/x.yml: crm.parties: give either table or query",
+        "sources/x.yml: crm.parties: column kind: persn is not one of person, organisation",
+        "sources/x.yml: crm.parties: field columns.region_id.colum is not known; did you mean column?",
+        "sources/x.yml: crm.plans: give either table or query",
+        "sources/x.yml: crm.plans: field tabel is not known; did you mean table?",
+        "sources/x.yml: crm.consents: column kind: emails is not one of marketing_calls, surveys, data_processing",
+        "sources/x.yml: crm.consents: columns.party_id: default needs a map",
+        "sources/x.yml: crm.regions: give a connection and a table or query, or files",
+        "sources/x.yml: vendor.call_attempts: zone: Mars/Base is not an IANA time zone",
+        "sources/x.yml: vendor.call_attempts: delimiter: String should have at most 1 character",
+        "sources/x.yml: vendor.call_attempts: formats: atempted_at is neither a column nor a type; did you mean attempted_at?",
+        "sources/x.yml: vendor.survey_responses: formats: atempted_at is neither a column nor a type",
+        "sources/x.yml: vendor.survey_invitations: columns.survey_kind.map: "
+         "the word False was read by YAML as a value: put it in quotes",
+    ]
+    assert sorted(errors) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("zone: [", "sources/x.yml: not YAML: "),
+        ("just words", "sources/x.yml: a profile is a mapping with `zone` and `tables`"),
+    ],
+)
+def test_what_is_not_a_profile_is_said_so(tmp_path: Path, text: str, start: str) -> None:
+    (error,) = errors_of(tmp_path, text)
+    assert error.startswith(start)
+
+
+def test_an_unknown_name_lists_the_shipped_profiles() -> None:
+    with pytest.raises(ProfileError, match="no such profile: give a YAML file or one of: simulator"):
+        load_profile("simulater")
+
+
+def test_globs_take_names_from_the_environment() -> None:
+    profile = load_profile("simulator")
+    source = profile.resolved({"RETENTION_DROPS": "/drops"}).tables["vendor.call_attempts"]
+    assert isinstance(source, FilesSource) and source.files == "/drops/call_attempts/*.csv"
+    with pytest.raises(ProfileError) as caught:
+        profile.resolved({})
+    assert caught.value.errors[0].endswith(
+        "vendor.call_attempts: files: the environment variable RETENTION_DROPS is not set"
+    )
+    assert len(caught.value.errors) == 4
+
+
+def test_columns_map_by_rule_then_by_name() -> None:
+    table = load_contract().tables["crm.regions"]
+    source = SqlSource(connection="db", table="r", columns={"time_zone": ColumnRule(column="tz"), "name": None})
+    mapping = map_columns(table, source, ["region_id", "name", "manager"])
+    assert [field.name for field in mapping.mapped] == ["region_id"]
+    assert (mapping.gone, mapping.absent, mapping.unused) == ((("time_zone", "tz"),), ("name",), ("name", "manager"))
+    assert mapping.missing_required(table) == ["time_zone"]
+
+
+def test_the_doctor_answers_without_any_source(tmp_path: Path) -> None:
+    (tmp_path / "calls.csv").write_text("attempt_id,vendor_id,when\n")
+    path = tmp_path / "x.yml"
+    path.write_text(f"""
+zone: Europe/Moscow
+tables:
+  helpdesk.tickets: {{connection: db, table: tickets}}
+  helpdesk.agents: {{connection: other, table: agents}}
+  vendor.call_attempts: {{files: "{tmp_path}/*.csv"}}
+  web.public_reviews: {{files: "{tmp_path}/none/*.csv"}}
+""")
+    marts = {"dim_agent": ["helpdesk.agents"], "fct_churn_events": ["crm.subscriptions", "crm.usage_months"],
+             "fct_contacts": ["crm.subscriptions", "helpdesk.tickets"]}  # fmt: skip
+    diagnosis = diagnose(load_profile(path), {"db": "postgresql://nobody@127.0.0.1:1/none"}, marts)
+    found = {table.table: table for table in diagnosis.tables}
+    assert not diagnosis.is_healthy
+    assert found["crm.parties"].state == "not supplied"
+    assert found["helpdesk.tickets"].state == "unreachable" and "refused" in str(found["helpdesk.tickets"].problem)
+    assert found["helpdesk.agents"].problem == "connection other is not configured"
+    calls = found["vendor.call_attempts"]
+    assert (calls.state, calls.missing_required, calls.unmapped) == ("unusable", ("attempted_at",), ("when",))
+    assert found["web.public_reviews"].origin.startswith("0 files of ")
+    assert [(mart.mart, mart.is_empty) for mart in diagnosis.marts] == [
+        ("fct_churn_events", True),
+        ("fct_contacts", False),
+    ]
+
+
+def test_the_tables_of_a_mart_come_from_the_manifest(tmp_path: Path) -> None:
+    model = {"resource_type": "model"}
+    manifest = {
+        "sources": {"source.a": {"name": "crm__plans", "schema": "raw"}, "source.b": {"name": "run", "schema": "ops"}},
+        "nodes": {
+            "model.stg": model | {"name": "stg", "fqn": ["retention", "staging", "stg"]},
+            "model.dim": model | {"name": "dim", "fqn": ["retention", "marts", "dim"]},
+        },
+        "parent_map": {"model.dim": ["model.stg", "source.b"], "model.stg": ["source.a"]},
+    }
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(manifest))
+    assert marts_of_manifest(path) == {"dim": {"crm.plans"}}
