@@ -7,6 +7,7 @@ Runbook: docs/runbooks/nightly.md
 
 import pendulum
 from airflow.sdk import CronDataIntervalTimetable, chain, dag
+
 from retention import tasks
 
 
@@ -21,6 +22,7 @@ from retention import tasks
     tags=["nightly"],
 )
 def nightly() -> None:
+    """Wire the steps of a night."""
     batch = tasks.open_batch()
     chain(
         tasks.extract.partial(batch=batch).expand(table=tasks.supplied_tables(batch)),

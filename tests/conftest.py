@@ -1,4 +1,4 @@
-"""Shared fixtures: one real throw-away PostgreSQL for the whole test session, one fresh warehouse for each test that asks."""
+"""Shared fixtures: one real throw-away PostgreSQL for the test session, a fresh warehouse for each test that asks."""
 
 import os
 import secrets
@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection
+
 from retention.local.postgres import Cluster
 from retention.warehouse.install import ROLES, install_roles, install_schemas
 

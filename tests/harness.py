@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import psycopg2
+
 from conftest import Warehouse, create_database
 from retention.night import STEPS, Night
 from retention.row_hash import row_hash

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from conftest import Warehouse
 from psycopg2.extensions import connection as Connection
+
+from conftest import Warehouse
 from retention import publish
 
 #: What a batch's marts look like unless a test says otherwise; {n} is the batch.
 TWO_MARTS = {
     "churn": "select {n}::bigint as _batch_id, i as churn_id, {n} * i as days from generate_series(1, 5) as t(i)",
-    "episodes": "select {n}::bigint as _batch_id, i as episode_id, 'topic ' || i as topic from generate_series(1, 9) as t(i)",
+    "episodes": "select {n}::bigint as _batch_id, i as episode_id, 'topic ' || i as topic "
+    "from generate_series(1, 9) as t(i)",
 }
 
 

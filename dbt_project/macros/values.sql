@@ -7,7 +7,7 @@
     digits; 8 and a missing code are Russia's trunk prefix and habit; a number with + keeps its own country. -#}
 {% macro normalise_msisdn(value) -%}
     {%- set digits -%}
-    regexp_replace(translate(lower({{ value }}), 'оoзбlі', '003611'), '[^0-9]', '', 'g')
+    regexp_replace(translate({{ value }}, 'оОoOзЗбlIiіІ', '000033611111'), '[^0-9]', '', 'g')
     {%- endset -%}
     case
         when length({{ digits }}) = 0 then null

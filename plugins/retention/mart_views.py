@@ -36,7 +36,7 @@ class Relation:
 
 @dataclass(frozen=True)
 class Change:
-    """What to do to one view: a table to read (none: the mart is gone), and whether the old view must be dropped first."""
+    """What to do to one view: drop it, make it read these columns of the slot, or first one and then the other."""
 
     mart: str
     columns: tuple[Column, ...]
@@ -75,8 +75,8 @@ def read_relations(cur: Cursor, schema: str, kinds: str) -> dict[str, Relation]:
     )
     found: dict[str, Relation] = {}
     for name, description, readers, column, kind, comment in cur.fetchall():
-        columns = (*found[name].columns, Column(column, kind, comment)) if name in found else (
-            Column(column, kind, comment),
+        columns = (
+            (*found[name].columns, Column(column, kind, comment)) if name in found else (Column(column, kind, comment),)
         )
         found[name] = Relation(name, columns, description, tuple(readers))
     return found

@@ -1,7 +1,7 @@
 """The night, step by step, in plain values: what Airflow's tasks, the tests and the benchmark all run.
 
-Each step takes the lease, makes its batch the current one, calls one room and books what it did in ops.steps. A step of a
-published batch does nothing; a step of an unfinished batch replaces what it did before.
+Each step takes the lease, makes its batch the current one, calls one room and books what it did in ops.steps. A step of
+a published batch does nothing; a step of an unfinished batch replaces what it did before.
 """
 
 import logging

@@ -24,7 +24,7 @@ from retention.row_hash import row_hash
 T = TypeVar("T")
 Action = Literal["publish", "rollback"]
 
-#: How long a publish keeps trying, seconds: longer than a BI reader's longest statement (warehouse.install.BI_SETTINGS).
+#: How long a publish keeps trying, seconds: longer than a BI reader's longest statement (install.BI_SETTINGS).
 PATIENCE_SECONDS = 90.0
 #: How long an attempt waits in the queue behind readers, all views together. Below PostgreSQL's deadlock_timeout (1 s):
 #: when a reader and a publish each hold what the other wants, it is the publish that gives way, never the reader.
@@ -104,7 +104,7 @@ def begin_build(conn: Connection, batch_id: int) -> str:
     PublishRefused when BI reads a newer batch and this one never was published, or the slot is in use.
     """
 
-    def open_slot(cur: Cursor, wait_seconds: float) -> str:
+    def open_slot(cur: Cursor, _wait_seconds: float) -> str:
         slots, batch = _read_slots(cur), _read_batch(cur, batch_id)
         live, idle = _live(slots), _idle(slots)
         if live is not None and live.as_of is not None and batch.as_of <= live.as_of:
@@ -176,7 +176,7 @@ def publish(conn: Connection, batch_id: int, force: bool = False) -> Publication
 
 
 def rollback(conn: Connection) -> Publication:
-    """Point the views back at the other slot, as it was published before. Raises PublishRefused when it is not there."""
+    """Point the views back at the other slot, as it was published before. Raises PublishRefused when it is gone."""
     with _transaction(conn) as cur:
         slot = _idle(_read_slots(cur))
         if slot.state == "building":
@@ -228,9 +228,7 @@ def _repoint(cur: Cursor, slot: str, wait_seconds: float) -> None:
             cur.execute(mart_views.dressing(change))
 
 
-def _record(
-    cur: Cursor, slot: _Slot, action: Action, contents: tuple[MartContent, ...]
-) -> Publication:
+def _record(cur: Cursor, slot: _Slot, action: Action, contents: tuple[MartContent, ...]) -> Publication:
     cur.execute(
         "insert into ops.publications (batch_id, slot, action) values (%s, %s, %s) returning publication_id",
         (slot.batch_id, slot.slot, action),
@@ -248,12 +246,13 @@ def _record(
         """,
         (slot.batch_id,),
     )
-    assert slot.batch_id is not None and slot.as_of is not None
+    assert slot.batch_id is not None
+    assert slot.as_of is not None
     return Publication(publication_id, slot.batch_id, slot.as_of, slot.slot, action, contents, is_new=True)
 
 
 def _with_patience(conn: Connection, work: Callable[[Cursor, float], T], what_was_not_done: str) -> T:
-    """Run `work(cursor, seconds it may wait)` in one transaction; when a reader is in the way, undo it and try again."""
+    """Run `work(cursor, seconds it may wait)` in one transaction; undo it and try again when a reader is in the way."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     attempts = 0
     while True:
@@ -264,8 +263,8 @@ def _with_patience(conn: Connection, work: Callable[[Cursor, float], T], what_wa
                 return work(cur, wait_seconds)
         except errors.DependentObjectsStillExist as error:
             raise PublishRefused(
-                f"{what_was_not_done}: {error.diag.message_detail}. A mart lost or retyped a column, so its view must be "
-                f"dropped. Drop the dependent object or ask its owner, then run the step again."
+                f"{what_was_not_done}: {error.diag.message_detail}. A mart lost or retyped a column, so its view must "
+                f"be dropped. Drop the dependent object or ask its owner, then run the step again."
             ) from None
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             if time.monotonic() >= deadline:
@@ -273,7 +272,7 @@ def _with_patience(conn: Connection, work: Callable[[Cursor, float], T], what_wa
                     f"{what_was_not_done}: readers did not make way in {PATIENCE_SECONDS:.0f} s "
                     f"({attempts} attempts). {_holders(conn)}. Run the step again when they have ended."
                 ) from None
-        time.sleep(random.uniform(0, PAUSE_SECONDS))
+        time.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 - no secret, only out of step with readers
 
 
 @contextmanager

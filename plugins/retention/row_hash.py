@@ -11,9 +11,7 @@ LINEAGE_COLUMNS = frozenset({"_batch_id", "_load_id"})
 _TEXT_SETTINGS = {"timezone": "UTC", "datestyle": "ISO, YMD", "intervalstyle": "postgres", "extra_float_digits": "1"}
 
 
-def row_hash(
-    conn: Connection, schema: str, table: str, exclude: Collection[str] = LINEAGE_COLUMNS
-) -> tuple[int, str]:
+def row_hash(conn: Connection, schema: str, table: str, exclude: Collection[str] = LINEAGE_COLUMNS) -> tuple[int, str]:
     """Return (rows, hash) of a table without the columns in `exclude`.
 
     The hash is the sum of a 64-bit hash of each row's text, so it counts duplicates and does not depend on the order of

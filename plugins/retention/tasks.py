@@ -64,8 +64,12 @@ def _night(run_id: str) -> "Night":
 def open_batch() -> BatchRef:
     """Open the night of this run's data interval, or continue it."""
     context = get_current_context()
-    run_id = str(context["run_id"])
-    return {"batch_id": _night(run_id).open(context["data_interval_end"]), "run_id": run_id}
+    run_id, as_of = str(context["run_id"]), context["data_interval_end"]
+    if as_of is None:
+        raise ValueError(
+            f"run {run_id} has no data interval, so no as_of: trigger it with a logical date. Nothing was done."
+        )
+    return {"batch_id": _night(run_id).open(as_of), "run_id": run_id}
 
 
 @task

@@ -47,8 +47,8 @@ def main() -> None:
     TARGET.write_text(
         f"""# Benchmarks
 
-Written by `make bench` on {platform.machine()}, Python {platform.python_version()}. Seconds depend on the machine and on
-what else it does: compare the rows of one run with each other.
+Written by `make bench` on {platform.machine()}, Python {platform.python_version()}. Seconds depend on the machine and
+on what else it does: compare the rows of one run with each other.
 
 ## Extraction
 

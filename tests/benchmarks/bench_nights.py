@@ -1,6 +1,6 @@
 """First load and next night of the simulated operator, by step: seconds, rows, peak memory of the step's process.
 
-    python tests/benchmarks/bench_nights.py 10000 100000
+python tests/benchmarks/bench_nights.py 10000 100000
 """
 
 import multiprocessing

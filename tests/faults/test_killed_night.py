@@ -1,4 +1,4 @@
-"""kill -9 in each stage of a night, then rerun: marts equal an undisturbed night's, and no reader saw anything half done."""
+"""kill -9 in each stage of a night, then rerun: marts equal an undisturbed night's, readers saw nothing half done."""
 
 import os
 import signal
@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 import psycopg2
+from psycopg2 import sql
+
 from conftest import create_warehouse
 from harness import NightSpec, as_of_after, hashes, on_another_warehouse, scalar, simulate
-from psycopg2 import sql
 from retention.local.postgres import Cluster
 from retention.night import STEPS
 from retention.simulator.run import forward
@@ -42,7 +43,7 @@ class Reader(threading.Thread):
         self.dsn = dsn
         self.seen: set[frozenset[int]] = set()
         self.polls = 0
-        self.failure: Exception | None = None
+        self.failure: psycopg2.Error | None = None
         self.done = threading.Event()
 
     def run(self) -> None:
@@ -59,7 +60,7 @@ class Reader(threading.Thread):
                     self.seen.add(frozenset(batch for (batch,) in cur.fetchall()))
                     self.polls += 1
                 time.sleep(0.02)
-        except Exception as failure:  # reported by the test: a thread cannot fail it
+        except psycopg2.Error as failure:  # reported by the test: a thread cannot fail it
             self.failure = failure
         finally:
             conn.close()

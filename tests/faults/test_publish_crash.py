@@ -6,9 +6,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import Warehouse, create_warehouse
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
+
+from conftest import Warehouse, create_warehouse
 from publishing import TWO_MARTS, Publisher
 from retention import publish
 
@@ -91,7 +92,8 @@ def everything(publisher: Publisher) -> list[object]:
             "select slot, state, batch_id from ops.slots order by 1",
             "select batch_id, state, published_at is null from ops.batches order by 1",
             "select batch_id, slot, action from ops.publications order by publication_id",
-            """select rank() over (order by publication_id), mart, rows, row_hash from ops.publication_marts order by 1, 2""",
+            """select rank() over (order by publication_id), mart, rows, row_hash from ops.publication_marts
+            order by 1, 2""",
             "select json_agg(churn order by churn_id)::text from marts.churn",
         )
     ]

@@ -57,7 +57,8 @@ class Bench:
         conn = self.warehouse.connect()
         with conn, conn.cursor() as cur:
             cur.execute(
-                "insert into ops.batches (kind, as_of, run_id, state) values ('nightly', %s, 'r', 'open') returning batch_id",
+                "insert into ops.batches (kind, as_of, run_id, state) values ('nightly', %s, 'r', 'open')"
+                " returning batch_id",
                 (self.as_of,),
             )
             (batch_id,) = cur.fetchone() or (0,)

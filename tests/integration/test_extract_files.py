@@ -106,7 +106,11 @@ tables:
       body: Текст
       msisdn: null
 """
-    text = '№;Сайт;Когда;Оценка;Текст;msisdn\n1;б;05.01.2026 10:00;4,5;"Плохо; ""уйду""\nсовсем";79160000000\n2;я;1/5/26;4;;\n'
+    text = (
+        "№;Сайт;Когда;Оценка;Текст;msisdn\n"
+        '1;б;05.01.2026 10:00;4,5;"Плохо; ""уйду""\nсовсем";79160000000\n'
+        "2;я;1/5/26;4;;\n"
+    )
     (bench.folder / "calls" / "r.csv.gz").write_bytes(gzip.compress(text.encode("cp1251")))
     result = bench.load("web.public_reviews", profile)
     assert (result.rows_read, result.rows_rejected) == (2, 1)

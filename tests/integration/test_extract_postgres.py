@@ -65,7 +65,7 @@ def test_a_committed_load_is_immutable_and_force_opens_another(bench: Bench) -> 
     bench.open_source("update tickets set priority = 'low' where ticket_id = 't5'")
     (batch_id,) = bench.query("select max(batch_id) from ops.batches")[0]
     again = bench.load("helpdesk.tickets", TICKETS, batch_id)
-    assert again.skipped and again.load_id == first.load_id
+    assert (again.skipped, again.load_id) == (True, first.load_id)
     forced = bench.load("helpdesk.tickets", TICKETS, batch_id, force=True)
     assert (forced.skipped, forced.rows_read, forced.rows_appended) == (False, 100, 1)
 
@@ -117,7 +117,8 @@ def test_a_small_table_that_lost_everything_is_refused(bench: Bench) -> None:
 EVENTS = "zone: Europe/Moscow\ntables:\n  helpdesk.ticket_events: {connection: db, table: ticket_events}\n"
 CREATE_EVENTS = """
 create table ticket_events (ticket_event_id int, ticket_id int, kind text, event_at timestamp, recorded_at timestamp);
-insert into ticket_events select n, n, 'opened', '2026-01-01 03:00', timestamp '2026-01-01 03:00' + n * interval '1 hour'
+insert into ticket_events
+select n, n, 'opened', '2026-01-01 03:00', timestamp '2026-01-01 03:00' + n * interval '1 hour'
 from generate_series(1, 50) n;
 """
 
@@ -142,7 +143,7 @@ def test_append_only_rows_that_vanish_or_arrive_behind_the_watermark_are_errors(
         bench.load("helpdesk.ticket_events", EVENTS)
     assert bench.load("helpdesk.ticket_events", EVENTS, force=True).keys_new == 1
     bench.open_source("delete from ticket_events where ticket_event_id = 3")
-    with pytest.raises(ReconciliationError, match=r"50 keys .* change its deletes from none to sweep_weekly"):
+    with pytest.raises(ReconciliationError, match=r"50 keys .* make its deletes sweep_weekly"):
         bench.load("helpdesk.ticket_events", EVENTS)
     assert bench.query("select count(*) from ops.loads") == [(2,)]
 
@@ -221,13 +222,14 @@ def test_a_source_that_fails_half_way_is_not_the_end_of_the_table(bench: Bench) 
 
 def test_a_failing_source_row_is_not_quoted_anywhere(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
     bench.open_source(
-        "create table numbers as select n::text as id, case n when 50000 then '+79161234567' else '1' end as typ"
-        " from generate_series(1, 60000) n; create view vendors as select id as vendor_id, typ::smallint as name from numbers"
+        "create table numbers as select n::text as id, case n when 50000 then '+79990000001' else '1' end as typ"
+        " from generate_series(1, 60000) n;"
+        " create view vendors as select id as vendor_id, typ::smallint as name from numbers"
     )
     profile = "zone: Europe/Moscow\ntables:\n  helpdesk.vendors: {connection: db, table: vendors}\n"
     with pytest.raises(ExtractError, match=r"NumericValueOutOfRange \(SQLSTATE 22003\)") as caught:
         bench.load("helpdesk.vendors", profile)
-    assert "79161234567" not in "".join(traceback.format_exception(caught.value)) + "".join(capfd.readouterr())
+    assert "79990000001" not in "".join(traceback.format_exception(caught.value)) + "".join(capfd.readouterr())
 
 
 def test_the_error_names_row_and_column_and_no_value(bench: Bench) -> None:
@@ -237,7 +239,7 @@ def test_the_error_names_row_and_column_and_no_value(bench: Bench) -> None:
     with pytest.raises(ExtractError) as caught:
         bench.load("crm.plans", profile)
     told = "".join(traceback.format_exception(caught.value))
-    assert "row 2, column monthly_fee_rub" in told and "NumericValueOutOfRange" in told
+    assert "NumericValueOutOfRange (SQLSTATE 22003), row 2, column monthly_fee_rub." in told
     assert "79161234567" not in told
     assert "79161234567" not in f"{caught.value.__context__!r} {caught.value.__cause__!r}"
     assert "79161234567" not in bench.warehouse.cluster.log.read_text()
@@ -353,6 +355,6 @@ def test_the_doctor_reads_the_columns_of_a_source(bench: Bench) -> None:
     diagnosis = diagnose(load_profile(bench.folder / "profile.yml"), {"db": bench.source_dsn})
     tickets = next(table for table in diagnosis.tables if table.table == "helpdesk.tickets")
     assert (tickets.state, tickets.origin, tickets.unmapped) == ("unusable", "db: table tickets", ("secret",))
-    assert tickets.problem is not None and 'column "opened_at" is text in the source' in tickets.problem
+    assert 'column "opened_at" is text in the source' in str(tickets.problem)
     assert tickets.mapped == {"ticket_id": "ticket_id", "opened_at": "opened_at", "updated_at": "updated_at"}
     assert "priority" in tickets.missing

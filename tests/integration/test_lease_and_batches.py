@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import pytest
+
 from conftest import Warehouse
 from retention.warehouse import batches
 from retention.warehouse import lease as lease_module
@@ -22,9 +23,11 @@ def holds(warehouse: Warehouse) -> list[tuple[str, str]]:
 
 def test_the_same_run_re_enters_and_another_is_refused_by_name(warehouse: Warehouse) -> None:
     with lease(warehouse.dsn(), "night 1", "extract a", 0), lease(warehouse.dsn(), "night 1", "extract b", 0):
-        with pytest.raises(LeaseError, match=r"run night 1 is working.*extract [ab].*transform of night 2 did nothing"):
-            with lease(warehouse.dsn(), "night 2", "transform", 0):
-                pytest.fail("two runs held the lease at once")
+        with (
+            pytest.raises(LeaseError, match=r"run night 1 is working.*extract [ab].*transform of night 2 did nothing"),
+            lease(warehouse.dsn(), "night 2", "transform", 0),
+        ):
+            pytest.fail("two runs held the lease at once")
         assert holds(warehouse) == [("night 1", "extract a"), ("night 1", "extract b")]
     with lease(warehouse.dsn(), "night 2", "transform", 0):
         assert holds(warehouse) == [("night 2", "transform")]
@@ -65,9 +68,8 @@ def test_the_heartbeat_keeps_a_long_step_alive(warehouse: Warehouse, monkeypatch
     monkeypatch.setattr(lease_module, "DEAD_AFTER_SECONDS", 0.6)
     with lease(warehouse.dsn(), "night 1", "transform", 0):
         time.sleep(1.2)
-        with pytest.raises(LeaseError):
-            with lease(warehouse.dsn(), "night 2", "transform", 0):
-                pytest.fail("a living holder was taken over")
+        with pytest.raises(LeaseError), lease(warehouse.dsn(), "night 2", "transform", 0):
+            pytest.fail("a living holder was taken over")
 
 
 def test_a_night_is_one_batch_however_often_it_is_opened(warehouse: Warehouse) -> None:
@@ -117,7 +119,8 @@ def test_the_previous_as_of_is_that_of_the_last_transformed_batch(warehouse: War
 
 def test_loads_stay_pending_until_a_transform_consumed_them(warehouse: Warehouse) -> None:
     insert = """insert into ops.loads (batch_id, table_name, rows_read, rows_appended, keys_new, keys_deleted,
-        rows_rejected, live_keys, contract_hash, reader, seconds) values (%s, 'crm.plans', 1, 1, 1, 0, 0, 1, '', '', 0)"""
+        rows_rejected, live_keys, contract_hash, reader, seconds)
+        values (%s, 'crm.plans', 1, 1, 1, 0, 0, 1, '', '', 0)"""
     with batches.connected(warehouse.dsn(), "test") as conn:
 
         def pending() -> int:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import psycopg2
 import pytest
-from conftest import Warehouse
 from psycopg2 import errors
+
+from conftest import Warehouse
 from publishing import TWO_MARTS, Publisher
 from retention import publish
 from retention.publish import AlreadyPublished, PublishRefused
@@ -37,15 +38,16 @@ def test_first_night_is_published_with_counts_comments_and_books(publisher: Publ
     assert re.fullmatch(r"published batch 1 \(as of 2026-01-01 \d\d:00 UTC\): 2 marts, 14 rows", str(published))
     assert [(mart.mart, mart.rows) for mart in published.marts] == [("churn", 5), ("episodes", 9)]
     assert publisher.rows("select count(*) from marts.episodes") == [(9,)]
-    assert publisher.rows("select obj_description('marts.churn'::regclass), col_description('marts.churn'::regclass, 1)") == [
-        ("Grain: one row per churn of batch 1.", "Night 1.")
-    ]
+    assert publisher.rows(
+        "select obj_description('marts.churn'::regclass), col_description('marts.churn'::regclass, 1)"
+    ) == [("Grain: one row per churn of batch 1.", "Night 1.")]
     assert publisher.rows("select slot, state, batch_id from ops.slots order by slot", "analyst") == [
         ("marts_a", "live", 1), ("marts_b", "idle", None)
     ]  # fmt: skip
     assert publisher.rows("select state, published_at is not null from ops.batches", "analyst") == [("published", True)]
     assert publisher.rows(
-        "select action, slot, mart, rows, row_hash from ops.publications natural join ops.publication_marts order by mart",
+        "select action, slot, mart, rows, row_hash from ops.publications natural join ops.publication_marts "
+        "order by mart",
         "analyst",
     ) == [("publish", "marts_a", mart.mart, mart.rows, mart.row_hash) for mart in published.marts]
 
@@ -79,7 +81,9 @@ def test_a_step_of_a_superseded_night_changes_nothing(publisher: Publisher) -> N
 def test_an_older_night_is_refused_before_it_costs_the_rollback(publisher: Publisher) -> None:
     older = publisher.open(1)
     first, second = publisher.night(2), publisher.night(3)
-    with pytest.raises(PublishRefused, match=f"batch {older} .* is not newer than what BI reads, batch {second.batch_id}"):
+    with pytest.raises(
+        PublishRefused, match=f"batch {older} .* is not newer than what BI reads, batch {second.batch_id}"
+    ):
         publish.begin_build(publisher.conn, older)
     with pytest.raises(PublishRefused, match="is not newer"):
         publish.publish(publisher.conn, older)
@@ -91,7 +95,9 @@ def test_only_a_checked_slot_is_published(publisher: Publisher) -> None:
     publisher.night(1)
     batch_id = publisher.open(2)
     slot = publisher.build(batch_id)
-    with pytest.raises(PublishRefused, match=rf"batch {batch_id} is checked in no slot: marts_a is live .*marts_b is building"):
+    with pytest.raises(
+        PublishRefused, match=rf"batch {batch_id} is checked in no slot: marts_a is live .*marts_b is building"
+    ):
         publish.publish(publisher.conn, batch_id)
     with pytest.raises(PublishRefused, match="not for batch 99"):
         publish.mark_checked(publisher.conn, slot, 99)
@@ -124,7 +130,9 @@ def test_beginning_twice_keeps_what_is_built_and_a_new_batch_starts_empty(publis
 
 def test_new_columns_are_appended_and_the_others_keep_their_place(publisher: Publisher) -> None:
     publisher.night(1)
-    publisher.night(2, {**TWO_MARTS, "churn": "select 'new' as reason, 1 as days, 2 as churn_id, {n}::bigint as _batch_id"})
+    publisher.night(
+        2, {**TWO_MARTS, "churn": "select 'new' as reason, 1 as days, 2 as churn_id, {n}::bigint as _batch_id"}
+    )
     assert columns(publisher, "churn") == ["_batch_id", "churn_id", "days", "reason"]
     assert publisher.rows("select * from marts.churn") == [(2, 2, 1, "new")]
 
@@ -133,7 +141,10 @@ def test_new_columns_are_appended_and_the_others_keep_their_place(publisher: Pub
     ("query", "left"),
     [
         ("select {n}::bigint as _batch_id, 7 as churn_id", ["_batch_id", "churn_id"]),
-        ("select {n}::bigint as _batch_id, 7 as churn_id, 1.5::numeric(5, 2) as days", ["_batch_id", "churn_id", "days"]),
+        (
+            "select {n}::bigint as _batch_id, 7 as churn_id, 1.5::numeric(5, 2) as days",
+            ["_batch_id", "churn_id", "days"],
+        ),
     ],
     ids=["removed", "retyped"],
 )
@@ -146,7 +157,9 @@ def test_a_removed_or_retyped_column_drops_the_view_and_keeps_its_readers(
     publisher.night(2, {**TWO_MARTS, "churn": query})
     assert columns(publisher, "churn") == left
     assert publisher.rows("select churn_id from marts.churn") == [(7,)]
-    assert publisher.rows("select obj_description('marts.churn'::regclass)") == [("Grain: one row per churn of batch 2.",)]
+    assert publisher.rows("select obj_description('marts.churn'::regclass)") == [
+        ("Grain: one row per churn of batch 2.",)
+    ]
     assert publisher.rows("select has_table_privilege('source_auditor', 'marts.churn', 'select')") == [(True,)]
     assert publish.rollback(publisher.conn).batch_id == 1
     assert columns(publisher, "churn") == ["_batch_id", "churn_id", "days"]
@@ -172,12 +185,16 @@ def depend(publisher: Publisher) -> None:
     conn.close()
 
 
-@pytest.mark.parametrize("churn", ["select {n}::bigint as _batch_id, 7 as churn_id", None], ids=["retyped", "mart gone"])
+@pytest.mark.parametrize(
+    "churn", ["select {n}::bigint as _batch_id, 7 as churn_id", None], ids=["retyped", "mart gone"]
+)
 def test_somebody_elses_view_is_refused_by_name(publisher: Publisher, churn: str | None) -> None:
     publisher.night(1)
     depend(publisher)
     batch_id = publisher.checked(2, {"episodes": TWO_MARTS["episodes"], **({"churn": churn} if churn else {})})
-    with pytest.raises(PublishRefused, match="batch 2 was not published: view analysis.weekly depends on view marts.churn"):
+    with pytest.raises(
+        PublishRefused, match=r"batch 2 was not published: view analysis\.weekly depends on view marts\.churn"
+    ):
         publish.publish(publisher.conn, batch_id)
     assert publisher.rows("select distinct _batch_id from marts.churn natural join marts.episodes") == [(1,)]
     conn = publisher.warehouse.connect("analyst")
@@ -198,9 +215,9 @@ def test_a_mart_that_is_gone_loses_its_view(publisher: Publisher) -> None:
     publisher.night(1)
     publisher.night(2, {"churn": TWO_MARTS["churn"]})
     publisher.night(3, {"churn": TWO_MARTS["churn"]})
-    assert publisher.rows("select relname from pg_class where relnamespace = 'marts'::regnamespace and relkind = 'v'") == [
-        ("churn",)
-    ]
+    assert publisher.rows(
+        "select relname from pg_class where relnamespace = 'marts'::regnamespace and relkind = 'v'"
+    ) == [("churn",)]
 
 
 def test_rollback_and_forward_again(publisher: Publisher) -> None:
@@ -214,7 +231,9 @@ def test_rollback_and_forward_again(publisher: Publisher) -> None:
     assert publish.publish(publisher.conn, second.batch_id).marts == second.marts
     third = publisher.open(3)
     publisher.build(third)
-    with pytest.raises(PublishRefused, match=rf"cannot roll back to marts_a: a build has begun in it \(batch {third}\)"):
+    with pytest.raises(
+        PublishRefused, match=rf"cannot roll back to marts_a: a build has begun in it \(batch {third}\)"
+    ):
         publish.rollback(publisher.conn)
     publish.mark_checked(publisher.conn, "marts_a", third)
     with pytest.raises(PublishRefused, match=rf"its batch {third} was never published"):
@@ -260,7 +279,9 @@ def test_etl_cannot_touch_what_is_live(publisher: Publisher, statement: str, whe
 def test_bi_reads_marts_and_nothing_else(publisher: Publisher, role: str, query: str) -> None:
     publisher.night(1)
     with publisher.etl, publisher.etl.cursor() as cur:
-        cur.execute("create table staging.parties (a int); create table raw.parties (a int); create table intermediate.x (a int)")
+        cur.execute(
+            "create table staging.parties (a int); create table raw.parties (a int);create table intermediate.x (a int)"
+        )
     with pytest.raises(errors.InsufficientPrivilege):
         publisher.rows(query, role)
 
@@ -331,7 +352,9 @@ def test_readers_who_never_end_are_named(publisher: Publisher, monkeypatch: pyte
     with reader.cursor() as cur:
         cur.execute("select count(*) from marts.churn")
         pid = reader.info.backend_pid
-        with pytest.raises(PublishRefused, match=rf"batch 2 was not published: readers did not .*analyst \(pid {pid}\)"):
+        with pytest.raises(
+            PublishRefused, match=rf"batch 2 was not published: readers did not .*analyst \(pid {pid}\)"
+        ):
             publish.publish(publisher.conn, batch_id)
     reader.close()
     assert publish.publish(publisher.conn, batch_id).is_new
@@ -347,7 +370,8 @@ def test_row_hash_knows_content_and_nothing_else(publisher: Publisher) -> None:
     with publisher.etl as conn, conn.cursor() as cur:
         cur.execute("create schema x")
         for name, query in {
-            "base": "select 1 as a, ''::text as b, timestamptz '2026-01-01 00:00Z' as c, 5 as _batch_id union all select 2, null, null, 5",
+            "base": "select 1 as a, ''::text as b, timestamptz '2026-01-01 00:00Z' as c, 5 as _batch_id "
+            "union all select 2, null, null, 5",
             "turned": "select null::timestamptz as c, 2 as a, 9 as _batch_id, null as b "
             "union all select '2026-01-01 03:00+03', 1, 9, ''",
             "blank": "select a, coalesce(b, '') as b, c from x.base",

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Warehouse
 from psycopg2.extensions import connection as Connection
+
+from conftest import Warehouse
 from retention.quality.gate import run_gate
 from retention.quality.verdict import GateFailed
 from retention.sources.contract import create_raw_tables, load_contract
@@ -23,7 +24,9 @@ def conn(warehouse: Warehouse) -> Iterator[Connection]:
     connection = warehouse.connect()
     create_raw_tables(connection)
     with connection, connection.cursor() as cur:
-        cur.execute("insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-05', 'r', 'open')")
+        cur.execute(
+            "insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-05', 'r', 'open')"
+        )
         cur.execute("insert into ops.current_run (batch_id, as_of) values (1, '2026-02-05')")
     yield connection
     connection.close()
@@ -68,7 +71,8 @@ def test_good_rows_pass_and_every_check_is_booked_once(warehouse: Warehouse, con
     add_load(conn, 1, "helpdesk.contacts", 3)
     for _ in range(2):
         verdict = run_gate(warehouse.dsn(), "raw", 1, SUITES, "raw")
-    assert verdict.critical_failures == () and verdict.warnings == ()
+    assert verdict.critical_failures == ()
+    assert verdict.warnings == ()
     with conn, conn.cursor() as cur:
         cur.execute("select count(*), count(distinct table_name), min(rows_examined) from ops.checks")
         assert cur.fetchone() == (len(verdict.checks), 1, 3)
@@ -112,7 +116,8 @@ def test_raw_warning_is_booked_and_stops_nothing(
     (warning,) = verdict.warnings
     assert (warning.name, warning.rows_failed) == ("expect_column_values_to_match_regex(msisdn)", 1)
     assert warning.failing_keys == ({"contact_id": "c1"},)
-    assert "expect_column_values_to_match_regex(msisdn)" in caplog.text and PLANTED_PHONE not in caplog.text
+    assert "expect_column_values_to_match_regex(msisdn)" in caplog.text
+    assert PLANTED_PHONE not in caplog.text
     assert [row[3] for row in booked(conn)] == ["warning"]
 
 
@@ -121,7 +126,9 @@ def test_only_tonights_rows_are_judged_and_a_corrected_row_is_forgiven(warehouse
     add_contacts(conn, 1, [bad, {"contact_id": "old", "channel": "pigeon"}])
     add_load(conn, 1, "helpdesk.contacts", 2)
     with conn, conn.cursor() as cur:
-        cur.execute("insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-04', 'p', 'open')")
+        cur.execute(
+            "insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-04', 'p', 'open')"
+        )
         cur.execute("insert into ops.load_consumption values (1, 2)")
     add_contacts(conn, 2, [bad])
     add_load(conn, 2, "helpdesk.contacts", 2)
@@ -137,13 +144,15 @@ def test_a_supplied_table_that_is_empty_stops_and_one_not_supplied_does_not(
 ) -> None:
     add_load(conn, 1, "helpdesk.contacts", 0)
     run_gate(warehouse.dsn(), "raw", 1, SUITES, "raw", tables=["crm.parties"])
-    with pytest.raises(GateFailed, match="minimum_live_rows failed .0 live rows after the load, at least 1"):
+    with pytest.raises(GateFailed, match=r"minimum_live_rows failed \(0 live rows after the load, at least 1"):
         run_gate(warehouse.dsn(), "raw", 1, SUITES, "raw", tables=["helpdesk.contacts"])
 
 
 def test_the_message_says_what_is_still_served(warehouse: Warehouse, conn: Connection) -> None:
     with conn, conn.cursor() as cur:
-        cur.execute("insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-04', 'p', 'published')")
+        cur.execute(
+            "insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-04', 'p', 'published')"
+        )
         cur.execute("update ops.slots set state = 'live', batch_id = 2 where slot = 'marts_a'")
     add_load(conn, 1, "helpdesk.contacts", 0)
     with pytest.raises(GateFailed, match="marts still serve batch 2 of 2026-02-04 00:00 UTC"):
@@ -181,14 +190,18 @@ def test_marts_critical_stops_with_keys(warehouse: Warehouse, conn: Connection, 
     with pytest.raises(GateFailed) as failure:
         run_gate(warehouse.dsn(), "marts", 1, mart, "marts_b")
     message = str(failure.value)
-    assert "expect_compound_columns_to_be_unique(small_id, part) failed for 2 of 4 rows. Keys (small_id, part): s1 1" in message
-    assert "expect_column_values_to_be_between(share) failed for 1 of 4 rows" in message and "s3 2" in message
+    assert (
+        "expect_compound_columns_to_be_unique(small_id, part) failed for 2 of 4 rows. Keys (small_id, part): s1 1"
+        in message
+    )
+    assert "expect_column_values_to_be_between(share) failed for 1 of 4 rows" in message
+    assert "s3 2" in message
     assert "1.5" not in message
     assert {row[0] for row in booked(conn)} == {"marts"}
 
 
 def test_a_mart_that_was_not_built_stops(warehouse: Warehouse, conn: Connection, mart: Path) -> None:
-    with pytest.raises(GateFailed, match="fct_small: is_built failed .the table is not in marts_a"):
+    with pytest.raises(GateFailed, match=r"fct_small: is_built failed \(the table is not in marts_a"):
         run_gate(warehouse.dsn(), "marts", 1, mart, "marts_a")
 
 
@@ -198,8 +211,10 @@ def test_a_check_that_cannot_be_run_has_failed_and_its_error_shows_no_value(
     caplog.set_level(logging.DEBUG)
     with conn, conn.cursor() as cur:
         cur.execute("drop table marts_b.fct_small")
-        cur.execute("create view marts_b.fct_small as select '79161234567'::text as small_id, 1 as part,"
-                    " (select t::numeric from (values ('phone 79161234567')) as v(t)) as share")
+        cur.execute(
+            "create view marts_b.fct_small as select '79161234567'::text as small_id, 1 as part,"
+            " (select t::numeric from (values ('phone 79161234567')) as v(t)) as share"
+        )
     with pytest.raises(GateFailed, match="the check could not be run") as failure:
         run_gate(warehouse.dsn(), "marts", 1, mart, "marts_b")
     with conn, conn.cursor() as cur:

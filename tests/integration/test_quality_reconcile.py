@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Warehouse
 from psycopg2.extensions import connection as Connection
+
+from conftest import Warehouse
 from retention.quality.reconcile import load_laws, reconcile
 from retention.quality.suites import SuiteError
 from retention.quality.verdict import GateFailed
@@ -25,7 +26,9 @@ def conn(warehouse: Warehouse) -> Iterator[Connection]:
     """Batch 1, three rows in staging.small and the two counts of it in marts_b.fct_small."""
     connection = warehouse.connect()
     with connection, connection.cursor() as cur:
-        cur.execute("insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-05', 'r', 'open')")
+        cur.execute(
+            "insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-05', 'r', 'open')"
+        )
         cur.execute("create table staging.small as select * from (values ('a'), ('a'), ('b')) as v(kind)")
         cur.execute("create table marts_b.fct_small as select * from (values ('a', 2), ('b', 1)) as v(kind, n)")
     yield connection
@@ -68,15 +71,15 @@ def test_staging_must_hold_the_ledger_s_keys(warehouse: Warehouse, conn: Connect
         cur.execute("insert into staging.stg_crm__parties values ('p1'), ('p2')")
         for keys in (7, 2):
             cur.execute(
-                "insert into ops.loads (batch_id, table_name, is_forced, rows_read, rows_appended, keys_new, keys_deleted,"
-                " rows_rejected, live_keys, contract_hash, reader, seconds)"
+                "insert into ops.loads (batch_id, table_name, is_forced, rows_read, rows_appended, keys_new,"
+                " keys_deleted, rows_rejected, live_keys, contract_hash, reader, seconds)"
                 " values (1, 'crm.parties', true, 1, 1, 1, 0, 0, %s, 'h', 'test', 0)",
                 (keys,),
             )
     assert reconcile(warehouse.dsn(), 1, tmp_path, "marts_b").critical_failures == ()
     with conn, conn.cursor() as cur:
         cur.execute("delete from staging.stg_crm__parties where id = 'p1'")
-    with pytest.raises(GateFailed, match="crm.parties 2 against 1"):
+    with pytest.raises(GateFailed, match=r"crm\.parties 2 against 1"):
         reconcile(warehouse.dsn(), 1, tmp_path, "marts_b")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import yaml
+
 from conftest import create_database
 from retention.local.postgres import Cluster
 from retention.simulator import run

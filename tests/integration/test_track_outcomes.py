@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg2
 import pytest
+
 from retention.outcomes.track import track_outcomes
 
 AS_OF = datetime(2026, 2, 4, 23, tzinfo=UTC)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+
 from conftest import Warehouse
 from harness import MOSCOW, NightSpec, prepare, scalar
 
@@ -51,9 +52,7 @@ def test_marts_count_events_reassignments_and_reopens_of_each_case_as_the_files_
     published: NightSpec, events: list[dict[str, str]]
 ) -> None:
     expected = {
-        kind: Counter(
-            event["incident_id"] for event in events if kind in ("", event["incident_activity_type"])
-        )
+        kind: Counter(event["incident_id"] for event in events if kind in ("", event["incident_activity_type"]))
         for kind in ("", "Reassignment", "Reopen")
     }
     conn = psycopg2.connect(published.etl_dsn)

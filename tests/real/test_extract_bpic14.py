@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
+
 from retention.extract import extract_table
 from retention.sources.contract import create_raw_tables
 from retention.sources.profile import load_profile

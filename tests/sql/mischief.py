@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from planting import Planted, Row, at
+
 from retention.sources.contract import load_contract
 
 PARTIES = [f"p{i}" for i in range(6)]
@@ -154,7 +155,9 @@ class Mischief:
                 "event_at": event_at, "recorded_at": recorded_at,
             }  # fmt: skip
         kind = self.random.choice(TICKET_EVENT_KINDS)
-        to_value = self.random.choice(TICKETS) if kind == "merge" else self._maybe("open", "resolved", "closed", "pending")
+        to_value = (
+            self.random.choice(TICKETS) if kind == "merge" else self._maybe("open", "resolved", "closed", "pending")
+        )
         return {
             "ticket_event_id": f"k{number}", "ticket_id": self.random.choice(TICKETS), "kind": kind,
             "sequence": self._maybe(1, 2), "to_value": to_value, "team_id": self._maybe("m1", "m2"),

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
+
 from retention.row_hash import row_hash
 from retention.sources.contract import create_raw_tables, load_contract
 from retention.transform import Dbt, Project

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
-from conftest import Warehouse
 from planting import Planted, Row, at
+
+from conftest import Warehouse
 
 NIGHTS = (at(120, 2), at(121, 2))
 
@@ -35,12 +36,17 @@ class Book:
         self.add("helpdesk.contacts", contact_id=contact_id, started_at=started_at, **fields)
 
     def ticket(self, ticket_id: str, opened_at: datetime, **row: object) -> None:
-        self.add("helpdesk.tickets", **{"ticket_id": ticket_id, "opened_at": opened_at, "topic_code": "network_coverage"}, **row)
+        fields = {"topic_code": "network_coverage", **row}
+        self.add("helpdesk.tickets", ticket_id=ticket_id, opened_at=opened_at, **fields)
 
-    def ticket_event(self, ticket_id: str, kind: str, event_at: datetime, to_value: object = None, **row: object) -> None:
+    def ticket_event(
+        self, ticket_id: str, kind: str, event_at: datetime, to_value: object = None, **row: object
+    ) -> None:
         self.serial += 1
         fields = {"ticket_event_id": f"{ticket_id} {kind} {self.serial}", "recorded_at": event_at, **row}
-        self.add("helpdesk.ticket_events", ticket_id=ticket_id, kind=kind, event_at=event_at, to_value=to_value, **fields)
+        self.add(
+            "helpdesk.ticket_events", ticket_id=ticket_id, kind=kind, event_at=event_at, to_value=to_value, **fields
+        )
 
     def event(self, subscription_id: str, kind: str, event_at: datetime, **row: object) -> None:
         self.serial += 1
@@ -69,7 +75,14 @@ def identities(one: Book, two: Book) -> None:
     one.subscriber("old-holder")
     one.subscriber("new-holder")
     number = {"msisdn": "+7 (901) 000-00-01"}
-    one.add("crm.msisdn_periods", msisdn_period_id="m1", subscription_id="old-holder", valid_from=at(-300), valid_to=at(20), **number)
+    one.add(
+        "crm.msisdn_periods",
+        msisdn_period_id="m1",
+        subscription_id="old-holder",
+        valid_from=at(-300),
+        valid_to=at(20),
+        **number,
+    )
     one.add("crm.msisdn_periods", msisdn_period_id="m2", subscription_id="new-holder", valid_from=at(20), **number)
     spellings = ["89010000001", "7-901-000-00-01 ", "901О0ООО01", "+7 901 000 00 01", "9010000001"]
     for i, msisdn in enumerate(spellings):
@@ -240,7 +253,9 @@ def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactor
 
 
 def linked(planted: Planted, contact_id: str) -> list[tuple[object, ...]]:
-    query = "select subject_id, link_method, exclusion_reason from intermediate.int_contacts_linked where contact_id = %s"
+    query = (
+        "select subject_id, link_method, exclusion_reason from intermediate.int_contacts_linked where contact_id = %s"
+    )
     return planted.rows(query, contact_id)
 
 
@@ -291,7 +306,9 @@ def test_a_merge_chain_has_one_root_and_a_cycle_is_left_unmerged(planted: Plante
 
 
 @pytest.mark.parametrize("spelling", range(5))
-def test_a_number_belongs_to_its_holder_at_that_time_however_it_is_written(planted: Planted, spelling: int) -> None:  # 5, 13
+def test_a_number_belongs_to_its_holder_at_that_time_however_it_is_written(
+    planted: Planted, spelling: int
+) -> None:  # 5, 13
     assert linked(planted, f"before-{spelling}") == [("old-holder", "msisdn", None)]
     assert linked(planted, f"after-{spelling}") == [("new-holder", "msisdn", None)]
 
@@ -390,7 +407,11 @@ def test_a_repeat_counts_from_the_resolution_only_once_that_is_known(planted: Pl
     query = """select contact_id, is_repeat_30d, has_repeat_30d from intermediate.int_repeat_contacts
         where subscription_id = 'after-resolution' order by started_at"""
     # Day 35 is too late after day 0 and the resolution is still to come; day 69 is 29 days after it.
-    assert planted.rows(query) == [("resolved-late", False, True), ("before-it", False, False), ("after-it", True, False)]
+    assert planted.rows(query) == [
+        ("resolved-late", False, True),
+        ("before-it", False, False),
+        ("after-it", True, False),
+    ]
 
 
 def test_only_asserted_phrases_of_leaving_make_level_three(planted: Planted) -> None:  # 71
@@ -478,7 +499,9 @@ def test_silence_is_counted_in_local_days(planted: Planted) -> None:
 
 
 def test_an_ended_silence_is_churn_and_a_return(planted: Planted) -> None:
-    query = "select churned_at, resumed_at, is_churn from intermediate.int_churn_events where subscription_id = 'resumed'"
+    query = (
+        "select churned_at, resumed_at, is_churn from intermediate.int_churn_events where subscription_id = 'resumed'"
+    )
     assert planted.row(query) == (at(-84), at(8), True)
     assert churn(planted, "postpaid-silent") == []
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
+
 from retention.outcomes import survival
 from retention.outcomes.intervals import Z, clustered_wilson, critical_value, log_log, wilson
 

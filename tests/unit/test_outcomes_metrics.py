@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from retention.outcomes.cells import LEVELS, SECONDS_PER_DAY, SEGMENTS
 from retention.outcomes.estimates import estimate_survival
 from retention.outcomes.frames import CONTACT_COLUMNS, EPISODE_COLUMNS

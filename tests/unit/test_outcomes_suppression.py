@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from retention.outcomes.suppression import ALL, hidden_cells
 
 COUNTS = st.lists(

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import yaml
+
 from retention.quality.suites import SuiteError, load_suites
 from retention.quality.verdict import Check, GateFailed, Verdict
 from retention.sources.contract import load_contract
@@ -22,7 +24,9 @@ def test_the_contract_s_promises_are_critical(name: str) -> None:
     critical = [e for e in suite.expectations if e.severity == "critical"]
     not_null = {e.columns[0] for e in critical if e.type == "expect_column_values_to_not_be_null"}
     assert not_null >= set(table.required())
-    sets = {e.columns[0]: tuple(e.kwargs["value_set"]) for e in critical if e.type == "expect_column_values_to_be_in_set"}
+    sets = {
+        e.columns[0]: tuple(e.kwargs["value_set"]) for e in critical if e.type == "expect_column_values_to_be_in_set"
+    }
     assert sets == {column: spec.values for column, spec in table.columns.items() if spec.values}
     assert set(suite.columns) <= set(table.columns)
 
@@ -31,6 +35,23 @@ def test_failing_rows_are_shown_by_surrogate_keys_only() -> None:
     for name, suite in RAW.items():
         assert suite.key == CONTRACT.tables[name].key or suite.key == ()
         assert not set(suite.key) & set(CONTRACT.pii_columns().get(name, []))
+
+
+def test_every_mart_has_a_suite_on_its_key_and_its_promises() -> None:
+    marts = {}
+    for path in (SUITES.parent / "dbt_project" / "models" / "marts").glob("*/*.yml"):
+        marts.update({model["name"]: model for model in yaml.safe_load(path.read_text(encoding="utf-8"))["models"]})
+    suites = {suite.table: suite for suite in load_suites(SUITES, "marts")}
+    assert set(suites) == set(marts)
+    assert marts
+    for name, suite in suites.items():
+        columns = {column["name"]: column for column in marts[name]["columns"]}
+        assert set(suite.columns) <= set(columns), name
+        unique = [e.columns for e in suite.expectations if e.type.endswith("_unique") and e.severity == "critical"]
+        assert list(suite.key) in unique, name
+        not_null = {e.columns[0] for e in suite.expectations if e.type == "expect_column_values_to_not_be_null"}
+        promised = {c for c, spec in columns.items() if {"type": "not_null"} in spec.get("constraints", [])}
+        assert promised - {"_batch_id"} | set(suite.key) <= not_null, name
 
 
 GOOD = "name: t\nmeta: {key: [id]}\nexpectations:\n  - {type: x, kwargs: {column: a}, severity: warning}\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from retention.simulator import churn, days, texts, truth
 from retention.simulator.codes import CLOSED, NA, NEW, OPEN, PENDING, TICKET_KINDS, Array, Ints
 from retention.simulator.frame import Frame, Outbox

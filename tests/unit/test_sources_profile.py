@@ -10,8 +10,6 @@ from retention.sources.doctor import diagnose, marts_of_manifest
 from retention.sources.mapping import map_columns
 from retention.sources.profile import ColumnRule, FilesSource, ProfileError, SqlSource, load_profile
 
-HERE = Path(__file__).parent
-
 
 def errors_of(tmp_path: Path, text: str) -> list[str]:
     path = tmp_path / "sources" / "x.yml"
@@ -51,27 +49,29 @@ tables:
 """
     errors = errors_of(tmp_path, text)
     expected = [
-        "sources/x.yml: field owner is not known",
-        "sources/x.yml: zone: Europe/Moskow is not an IANA time zone",
-        "sources/x.yml: helpdesk.tickets: column opend_at is not in the contract; did you mean opened_at?",
-        "sources/x.yml: helpdesk.tickets: column ticket_id is required and cannot be taken out",
-        "sources/x.yml: helpdesk.ticket is not a canonical table; did you mean helpdesk.tickets?",
-        "sources/x.yml: crm.parties: give either table or query",
-        "sources/x.yml: crm.parties: column kind: persn is not one of person, organisation",
-        "sources/x.yml: crm.parties: field columns.region_id.colum is not known; did you mean column?",
-        "sources/x.yml: crm.plans: give either table or query",
-        "sources/x.yml: crm.plans: field tabel is not known; did you mean table?",
-        "sources/x.yml: crm.consents: column kind: emails is not one of marketing_calls, surveys, data_processing",
-        "sources/x.yml: crm.consents: columns.party_id: default needs a map",
-        "sources/x.yml: crm.regions: give a connection and a table or query, or files",
-        "sources/x.yml: vendor.call_attempts: zone: Mars/Base is not an IANA time zone",
-        "sources/x.yml: vendor.call_attempts: delimiter: String should have at most 1 character",
-        "sources/x.yml: vendor.call_attempts: formats: atempted_at is neither a column nor a type; did you mean attempted_at?",
-        "sources/x.yml: vendor.survey_responses: formats: atempted_at is neither a column nor a type",
-        "sources/x.yml: vendor.survey_invitations: columns.survey_kind.map: "
-         "the word False was read by YAML as a value: put it in quotes",
+        "field owner is not known",
+        "zone: Europe/Moskow is not an IANA time zone",
+        "helpdesk.tickets: column opend_at is not in the contract; did you mean opened_at?",
+        "helpdesk.tickets: column ticket_id is required and cannot be taken out",
+        "helpdesk.ticket is not a canonical table; did you mean helpdesk.tickets?",
+        "crm.parties: give either table or query",
+        "crm.parties: column kind: persn is not one of person, organisation",
+        "crm.parties: field columns.region_id.colum is not known; did you mean column?",
+        "crm.plans: give either table or query",
+        "crm.plans: field tabel is not known; did you mean table?",
+        "crm.consents: column kind: emails is not one of marketing_calls, surveys, data_processing",
+        "crm.consents: columns.party_id: default needs a map",
+        "crm.regions: give a connection and a table or query, or files",
+        "vendor.call_attempts: zone: Mars/Base is not an IANA time zone",
+        "vendor.call_attempts: delimiter: String should have at most 1 character",
+        "vendor.call_attempts: formats: atempted_at is neither a column nor a type; did you mean attempted_at?",
+        "vendor.survey_responses: formats: atempted_at is neither a column nor a type",
+        (
+            "vendor.survey_invitations: columns.survey_kind.map: the word False was read by YAML as a value:"
+            " put it in quotes"
+        ),
     ]
-    assert sorted(errors) == sorted(expected)
+    assert sorted(errors) == sorted(f"sources/x.yml: {error}" for error in expected)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,8 @@ def test_an_unknown_name_lists_the_shipped_profiles() -> None:
 def test_globs_take_names_from_the_environment() -> None:
     profile = load_profile("simulator")
     source = profile.resolved({"RETENTION_DROPS": "/drops"}).tables["vendor.call_attempts"]
-    assert isinstance(source, FilesSource) and source.files == "/drops/call_attempts/*.csv"
+    assert isinstance(source, FilesSource)
+    assert source.files == "/drops/call_attempts/*.csv"
     with pytest.raises(ProfileError) as caught:
         profile.resolved({})
     assert caught.value.errors[0].endswith(
@@ -129,7 +130,8 @@ tables:
     found = {table.table: table for table in diagnosis.tables}
     assert not diagnosis.is_healthy
     assert found["crm.parties"].state == "not supplied"
-    assert found["helpdesk.tickets"].state == "unreachable" and "refused" in str(found["helpdesk.tickets"].problem)
+    assert found["helpdesk.tickets"].state == "unreachable"
+    assert "refused" in str(found["helpdesk.tickets"].problem)
     assert found["helpdesk.agents"].problem == "connection other is not configured"
     calls = found["vendor.call_attempts"]
     assert (calls.state, calls.missing_required, calls.unmapped) == ("unusable", ("attempted_at",), ("when",))

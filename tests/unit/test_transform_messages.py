@@ -1,6 +1,7 @@
 """What a failed model may say: which, why, and no value of a row."""
 
 import pytest
+
 from retention.transform import without_values
 
 PLANTED = "+79161234567"

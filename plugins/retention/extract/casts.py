@@ -92,7 +92,8 @@ def reject_repeated(cur: Cursor, table: Table, load_id: int, files: Sequence[str
             " and (nth > 1 or i._file < last_file) returning i._file, i._line, nth > 1 as is_repeated,"
             " (to_jsonb(i) - '{{_file,_line}}'::text[])::text as row_text)"
             " insert into raw.rejects (load_id, table_name, file, line, reason, row_text)"
-            " select {load_id}, {table}, ({files}::text[])[_file], _line, {reason}, row_text from moved where is_repeated"
+            " select {load_id}, {table}, ({files}::text[])[_file], _line, {reason}, row_text"
+            " from moved where is_repeated"
         ).format(
             keys=keys,
             load_id=sql.Literal(load_id),

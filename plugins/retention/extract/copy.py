@@ -56,7 +56,7 @@ class _SourceThread(threading.Thread):
         try:
             with (
                 without_values(self.table, "reading the source"),
-                open(self.descriptor, "wb", CHUNK) as pipe,
+                os.fdopen(self.descriptor, "wb", CHUNK) as pipe,
                 self.conn.cursor() as cur,
             ):
                 cur.copy_expert(self.statement, pipe, CHUNK)
@@ -70,8 +70,8 @@ class _SourceThread(threading.Thread):
 def stream(source: Connection, select: sql.Composable, target: Connection, into: sql.Composable, table: str) -> int:
     """Run `select` (a COPY TO STDOUT) on `source` into `into` (a COPY FROM STDIN) on `target`; returns the rows copied.
 
-    Both must use the same format. Raises ExtractError naming `table` when either side fails; the target's transaction is
-    then aborted. `source` cannot be used again after a failure.
+    Both must use the same format. Raises ExtractError naming `table` when either side fails; the target's
+    transaction is then aborted. `source` cannot be used again after a failure.
     """
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, CHUNK)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
@@ -22,8 +22,9 @@ from retention.sources.profile import FilesSource
 
 @dataclass(frozen=True)
 class File:
-    """A file as found: `url` opens it, `name` is its path below the glob's first wildcard; `bytes` and `sha256` are of its
-    stored (perhaps packed) content.
+    """A file as found: `url` opens it, `name` is its path below the glob's first wildcard.
+
+    `bytes` and `sha256` are of its stored (perhaps packed) content.
     """
 
     url: str
@@ -54,9 +55,9 @@ def load_files(
 ) -> LoadResult:
     """Load the files that no earlier load has read; `zone` is that of timestamps without one.
 
-    Rows that cannot be cast, have no key or repeat a key of their file become rejects; a row that a later file (by name)
-    states again replaces the earlier one. Raises DriftError when a file lacks a mapped column, ExtractError when it cannot
-    be read at all.
+    Rows that cannot be cast, have no key or repeat a key of their file become rejects; a row that a later file (by
+    name) states again replaces the earlier one. Raises DriftError when a file lacks a mapped column, ExtractError when
+    it cannot be read at all.
     """
     cur.execute("select file, sha256 from ops.files where table_name = %s", (table.name,))
     known = set(cur.fetchall())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
@@ -53,7 +54,9 @@ class Previous:
 def committed_load(cur: Cursor, batch_id: int, table: str) -> LoadResult | None:
     """The batch's load of the table that is not a forced one, if it is committed."""
     cur.execute(
-        f"select {COLUMNS}, true from ops.loads where batch_id = %s and table_name = %s and not is_forced",
+        sql.SQL("select {}, true from ops.loads where batch_id = %s and table_name = %s and not is_forced").format(
+            sql.SQL(COLUMNS)
+        ),
         (batch_id, table),
     )
     row = cur.fetchone()
@@ -91,8 +94,10 @@ def number_load(cur: Cursor) -> int:
 def record_load(cur: Cursor, result: LoadResult, batch_id: int, is_forced: bool, table: Table) -> None:
     """Write the load into the ledger; it counts once the caller's transaction commits."""
     cur.execute(
-        f"insert into ops.loads ({COLUMNS}, batch_id, is_forced, contract_hash) values"
-        " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        sql.SQL(
+            "insert into ops.loads ({}, batch_id, is_forced, contract_hash) values"
+            " (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        ).format(sql.SQL(COLUMNS)),
         (
             result.load_id, result.table, result.rows_read, result.rows_appended, result.keys_new, result.keys_deleted,
             result.rows_rejected, result.source_keys, result.live_keys, result.snapshot_at, result.watermark_from,

@@ -174,7 +174,9 @@ def _load_sql(load: Load, source: SqlSource, conn: Connection) -> LoadResult:
 
 def _remedy(table: Table, is_less: bool) -> str:
     if is_less and not table.deletes.startswith("sweep"):
-        return f"If the source deletes rows, change its deletes from {table.deletes} to sweep_weekly in sources/contract.yml."
+        return (
+            f"If the source deletes rows, make its deletes sweep_weekly (now {table.deletes}) in sources/contract.yml."
+        )
     return "A forced load reads the table whole."
 
 

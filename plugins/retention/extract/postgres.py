@@ -1,4 +1,4 @@
-"""Reads one table of a PostgreSQL source: what it looks like, and the SELECT that gives it canonical names and types."""
+"""Reads one table of a PostgreSQL source: what it looks like, and the SELECT giving it canonical names and types."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -57,7 +57,7 @@ def create_key_staging(cur: Cursor, table: Table) -> None:
 
 
 def reject_keys(cur: Cursor, table: Table, rows: sql.Identifier, load_id: int) -> int:
-    """Move rows whose key is NULL or was there before (the first stays) from `rows` to the rejects; returns how many."""
+    """Move rows whose key is NULL or was there before (the first stays) from `rows` to the rejects; return how many."""
     null_key = sql.SQL(" or ").join(sql.Identifier(name) + sql.SQL(" is null") for name in table.key)
     keys = _list(table.key)
     cur.execute(
@@ -72,8 +72,8 @@ def reject_keys(cur: Cursor, table: Table, rows: sql.Identifier, load_id: int) -
     cur.execute(
         sql.SQL(
             "with numbered as ("
-            " select ctid as place, ({null_key}) as is_null, row_number() over (partition by {keys} order by ctid) as nth"
-            " from {rows}),"
+            " select ctid as place, ({null_key}) as is_null,"
+            " row_number() over (partition by {keys} order by ctid) as nth from {rows}),"
             " moved as (delete from {rows} as r using numbered"
             " where r.ctid = numbered.place and (is_null or nth > 1) returning is_null, to_jsonb(r)::text as row_text)"
             " insert into raw.rejects (load_id, table_name, reason, row_text)"
@@ -92,7 +92,7 @@ def drop_index(cur: Cursor, table: Table) -> None:
 def create_index(cur: Cursor, table: Table, load_id: int) -> int:
     """Build the versions index over a first load; bad keys go to the rejects and are counted.
 
-    The unique index is also the cheapest check that keys are unique: only when it fails are the repeated ones looked for.
+    The unique index is also the cheapest check that keys are unique: only when it fails are repeated ones looked for.
     """
     target = raw_identifier(table.name)
     null_key = sql.SQL(" or ").join(sql.Identifier(name) + sql.SQL(" is null") for name in table.key)
@@ -117,8 +117,8 @@ def append_changed(cur: Cursor, table: Table) -> Appended:
     cur.execute(
         sql.SQL(
             "with judged as materialized ("
-            " select i.*, case when latest._load_id is null then 'new' when latest._op = 'd' then 'back' else 'changed' end"
-            " as change from {incoming} as i"
+            " select i.*, case when latest._load_id is null then 'new'"
+            " when latest._op = 'd' then 'back' else 'changed' end as change from {incoming} as i"
             " left join lateral (select * from {raw} as r where {same_key} order by r._load_id desc limit 1) as latest"
             " on true where latest._load_id is null or latest._op = 'd' or ({ours}) is distinct from ({theirs})),"
             " appended as (insert into {raw} ({columns}) select {columns} from judged)"

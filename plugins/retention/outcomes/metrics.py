@@ -71,7 +71,8 @@ def measure(
 
 def survival_metrics(estimates: Iterable[SurvivalRow]) -> Iterator[MetricRow]:
     """Share left and survival, as estimated. The numerator is what was seen, so it is less than value x n when some
-    members are young; for survival it is the members seen to stay to the horizon."""
+    members are young; for survival it is the members seen to stay to the horizon.
+    """
     for row in estimates:
         metric = SURVIVAL_METRICS.get((row.variant, row.estimator, row.cause))
         if metric is None:

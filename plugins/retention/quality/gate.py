@@ -30,10 +30,10 @@ def run_gate(
 ) -> Verdict:
     """Run the gate's suites as role etl, book every check in ops.checks, and return the verdict.
 
-    raw: the latest versions among the rows of the batch's pending loads; tables without such a load are skipped, and those
-    of `tables` (what the profile supplies; None: all) must hold their suite's minimum of rows. marts: whole tables of
-    `schema`, and a mart that is not there has failed. Raises GateFailed on a critical failure, SuiteError for a bad suite
-    file; the checks are booked before either gate raises.
+    raw: the latest versions among the rows of the batch's pending loads; tables without a load or without new rows are
+    skipped, and those of `tables` (what the profile supplies; None: all) must hold their suite's minimum of rows.
+    marts: whole tables of `schema`; a mart that is not there has failed.
+    Raises GateFailed on a critical failure, after booking, and SuiteError for a bad suite file.
     """
     suites = load_suites(suites_dir, gate)
     with connected(dsn, f"check {gate}") as conn, open_runner(dsn, conn, is_copied=gate == "raw") as runner:
@@ -50,29 +50,38 @@ def run_gate(
 
 def _check_raw(runner: Runner, suites: list[Suite], supplied: Collection[str] | None) -> list[Check]:
     with runner.conn, runner.conn.cursor() as cur:
-        cur.execute("select table_name, array_agg(load_id order by load_id) from ops.loads_to_stage group by table_name")
+        cur.execute("select distinct table_name from ops.loads_to_stage")
+        loaded = {name for (name,) in cur.fetchall()}
+        cur.execute(
+            "select pending.table_name, array_agg(load_id order by load_id) from ops.loads_to_stage as pending"
+            " join ops.loads using (load_id) where rows_appended > 0 group by pending.table_name"
+        )
         pending: dict[str, list[int]] = dict(cur.fetchall())
-        cur.execute("select distinct on (table_name) table_name, live_keys from ops.loads order by table_name, load_id desc")
+        cur.execute(
+            "select distinct on (table_name) table_name, live_keys from ops.loads order by table_name, load_id desc"
+        )
         live: dict[str, int] = dict(cur.fetchall())
     checks = []
     for suite in suites:
-        load_ids = pending.get(suite.table)
-        if load_ids is None:
+        if suite.table not in loaded:
             continue
         if suite.min_live_rows and (supplied is None or suite.table in supplied):
             checks.append(_minimum(suite, live[suite.table]))
-        checks += runner.run(suite, _tonight(runner.conn, suite, load_ids))
+        if suite.table in pending:
+            checks += runner.run(suite, _tonight(runner.conn, suite, pending[suite.table]))
     return checks
 
 
 def _minimum(suite: Suite, live_rows: int) -> Check:
     is_passed = live_rows >= suite.min_live_rows
-    message = None if is_passed else f"{live_rows:,} live rows after the load, at least {suite.min_live_rows:,} expected"
+    message = (
+        None if is_passed else f"{live_rows:,} live rows after the load, at least {suite.min_live_rows:,} expected"
+    )
     return Check(suite.table, "minimum_live_rows", "critical", is_passed, live_rows, None, (), message)
 
 
 def _tonight(conn: Connection, suite: Suite, load_ids: list[int]) -> str:
-    """The rows of the pending loads, without those that a later pending load replaced: a corrected row is no failure."""
+    """The rows of the pending loads, without those that a later load replaced: a corrected row is no failure."""
     name = sql.Identifier("raw", suite.table.replace(".", "__"))
     columns = sql.SQL(", ").join(sql.Identifier("r", column) for column in suite.columns)
     ids = sql.SQL(", ").join(map(sql.Literal, load_ids))
@@ -80,7 +89,9 @@ def _tonight(conn: Connection, suite: Suite, load_ids: list[int]) -> str:
     if len(load_ids) > 1:
         key = load_contract().tables[suite.table].key
         same = sql.SQL(" and ").join(sql.SQL("n.{0} = r.{0}").format(sql.Identifier(column)) for column in key)
-        query += sql.SQL(" and not exists (select 1 from {} as n where {} and n._load_id > r._load_id)").format(name, same)
+        query += sql.SQL(" and not exists (select 1 from {} as n where {} and n._load_id > r._load_id)").format(
+            name, same
+        )
     return str(query.as_string(conn))
 
 

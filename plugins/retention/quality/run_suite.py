@@ -37,9 +37,7 @@ class Runner:
             for expectation, result in zip(suite.expectations, results, strict=True)
         ]
 
-    def _check(
-        self, batch: Any, suite: Suite, query: str, expectation: Expectation, result: dict[str, Any]
-    ) -> Check:
+    def _check(self, batch: Any, suite: Suite, query: str, expectation: Expectation, result: dict[str, Any]) -> Check:
         values = result["result"]
         examined, failed = values.get("element_count"), values.get("unexpected_count")
         message = None if result["success"] else expectation.condition or None
@@ -53,7 +51,14 @@ class Runner:
             elif suite.key:
                 keys = self._failing_keys(batch, suite, query, expectation)
         return Check(
-            suite.table, expectation.label, expectation.severity, bool(result["success"]), examined, failed, keys, message
+            suite.table,
+            expectation.label,
+            expectation.severity,
+            bool(result["success"]),
+            examined,
+            failed,
+            keys,
+            message,
         )
 
     def _failing_keys(
@@ -67,9 +72,7 @@ class Runner:
         rows = dict.fromkeys(zip(*(found.get(column, []) for column in suite.key), strict=True))
         return tuple(_named(suite.key, row) for row in rows)
 
-    def _duplicates(
-        self, query: str, suite: Suite, expectation: Expectation
-    ) -> tuple[dict[str, str | None], ...]:
+    def _duplicates(self, query: str, suite: Suite, expectation: Expectation) -> tuple[dict[str, str | None], ...]:
         """Keys that stand twice: Great Expectations counts them on SQL but does not name them."""
         if not set(expectation.columns) <= set(suite.key):
             return ()
@@ -87,7 +90,7 @@ _KEYS = {"result_format": "SUMMARY", "exclude_unexpected_values": True, "partial
 
 @contextmanager
 def open_runner(dsn: str, conn: Connection, is_copied: bool) -> Iterator[Runner]:
-    """A runner on `dsn` (postgresql://...), closed at the end. `is_copied`: queries are read once into a temporary table."""
+    """A runner on `dsn`, closed at the end. `is_copied`: a query is read once, into a temporary table."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # It logs errors of the database with the statement's values, and 200 lines when it is imported.
     logging.getLogger("great_expectations").propagate = False
@@ -108,9 +111,7 @@ def open_runner(dsn: str, conn: Connection, is_copied: bool) -> Iterator[Runner]
         datasource.get_execution_engine().close()
 
 
-def _validate(
-    batch: Any, expectations: Sequence[Expectation], result_format: dict[str, Any]
-) -> list[dict[str, Any]]:
+def _validate(batch: Any, expectations: Sequence[Expectation], result_format: dict[str, Any]) -> list[dict[str, Any]]:
     """Results in the order of `expectations`: Great Expectations gives them in an order of its own."""
     import great_expectations as gx
 

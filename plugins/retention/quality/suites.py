@@ -7,7 +7,7 @@
         kwargs: {column: contact_id}
         severity: critical
 
-`meta.key` names the columns that failing rows are shown by: surrogate keys. A table whose key is personal shows none: [].
+`meta.key` names the columns that failing rows are shown by: surrogate keys. A table with a personal key shows none: [].
 `meta.min_live_rows` is for raw: a table that the profile supplies must hold so many rows after the load.
 """
 
@@ -46,7 +46,7 @@ class Expectation:
     @property
     def label(self) -> str:
         """How ops.checks and messages call it."""
-        return f"{self.type}({', '.join(self.columns)})"
+        return f"{self.type}({', '.join(self.columns)})" if self.columns else self.type
 
     @property
     def condition(self) -> str:
@@ -93,7 +93,9 @@ def _parse(path: Path, gate: Gate) -> Suite:
         raise SuiteError(f"{path}: meta needs key (a list of columns) and may have min_live_rows")
     if not document["expectations"]:
         raise SuiteError(f"{path}: expectations is empty")
-    expectations = tuple(_expectation(entry, f"{path}: expectations[{i}]") for i, entry in enumerate(document["expectations"]))
+    expectations = tuple(
+        _expectation(entry, f"{path}: expectations[{i}]") for i, entry in enumerate(document["expectations"])
+    )
     return Suite(name, tuple(meta["key"]), int(meta.get("min_live_rows", 0)), expectations)
 
 

@@ -15,7 +15,7 @@ RUNBOOK = "docs/runbooks/checks.md"
 
 @dataclass(frozen=True)
 class Check:
-    """One check on one table. `failing_keys` are up to MAX_KEYS surrogate keys; `message` holds no value of the data."""
+    """One check on one table. `failing_keys`: up to MAX_KEYS surrogate keys; `message` holds no value of the data."""
 
     table: str
     name: str
@@ -59,7 +59,7 @@ class Verdict:
 
 
 class GateFailed(RuntimeError):
-    """A critical check failed and the night stops before publish; the message names checks, rows and keys, no values."""
+    """A critical check failed, the night stops before publish; the message names checks, rows and keys, no values."""
 
     def __init__(self, gate: Gate, verdict: Verdict, serving: str) -> None:
         failed = verdict.critical_failures

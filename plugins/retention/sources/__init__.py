@@ -1,0 +1,1 @@
+"""Sources: the canonical tables (the contract) and where an installation takes them from (its profile)."""

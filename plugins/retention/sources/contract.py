@@ -127,7 +127,8 @@ def load_contract() -> Contract:
 def create_raw_tables(conn: Connection, contract: Contract | None = None) -> None:
     """Create what is missing of the raw tables, in one transaction; `conn` is the role etl's. Safe to run again.
 
-    A new contract column is added; a column whose type in the warehouse differs raises ContractError and changes nothing.
+    A new contract column is added; a column that has another type in the warehouse raises ContractError, and nothing
+    is changed.
     """
     with conn, conn.cursor() as cur:
         cur.execute(
@@ -154,7 +155,7 @@ def _statements(table: Table, existing: Mapping[str, tuple[str, str | None]] | N
     target = raw_identifier(table.name)
     statements: list[sql.Composed] = []
     if existing is None:
-        # No column but the two of ours is NOT NULL: a tombstone has only its key, and a NULL key must reach the rejects.
+        # Only our own two are NOT NULL: a tombstone has only its key, and a NULL key must reach the rejects.
         columns: list[sql.Composable] = [
             sql.SQL("{} " + column.type).format(sql.Identifier(n)) for n, column in table.columns.items()
         ]
@@ -171,8 +172,8 @@ def _statements(table: Table, existing: Mapping[str, tuple[str, str | None]] | N
             statements.append(statement.format(target, sql.Identifier(name)))
         elif type_name not in (None, CATALOGUE_NAMES.get(column.type, column.type)):
             raise ContractError(
-                f"{table.name}: column {name} is {type_name} in {table.raw} and {column.type} in the contract. Nothing was "
-                f"changed. Retype the column (alter table {table.raw} alter column {name} type ...) or take the change back."
+                f"{table.name}: column {name} is {type_name} in {table.raw} and {column.type} in the contract. Nothing "
+                f"was changed. Retype it (alter table {table.raw} alter column {name} type ...) or undo the change."
             )
         wanted = "; ".join(filter(None, (column.description, "personal data" if column.pii else None))) or None
         if comment != wanted:

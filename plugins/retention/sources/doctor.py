@@ -12,7 +12,7 @@ import psycopg2
 from retention.extract.csv_rows import read_header
 from retention.extract.errors import ExtractError, without_values
 from retention.extract.files import find_files
-from retention.extract.postgres import SourceColumn, SourceQuery, describe
+from retention.extract.postgres import SourceQuery, describe
 from retention.sources.contract import Table, load_contract
 from retention.sources.mapping import Mapped, map_columns
 from retention.sources.profile import FilesSource, Profile, Source, SqlSource
@@ -23,8 +23,8 @@ class TableDiagnosis:
     """A canonical table as its source supplies it.
 
     `origin` says where it comes from in words; `mapped` is each canonical column's source column (or constant);
-    `missing_required` and `missing` are canonical columns that nobody supplies; `unmapped` are source columns that are not
-    extracted; `problem` is set with the states 'unreachable' and 'unusable'.
+    `missing_required` and `missing` are canonical columns that nobody supplies; `unmapped` are source columns that are
+    not extracted; `problem` is set with the states 'unreachable' and 'unusable'.
     """
 
     table: str
@@ -65,8 +65,8 @@ def diagnose(
 ) -> Diagnosis:
     """Look at every source of a profile without reading rows; `connections` are DSNs by name.
 
-    `marts` names the canonical tables that each mart is made of (see `marts_of_manifest`). Errors of sources are part of
-    the answer, not raised.
+    `marts` names the canonical tables that each mart is made of (see `marts_of_manifest`). Errors of sources are part
+    of the answer, not raised.
     """
     tables = tuple(_table(spec, profile, connections) for spec in load_contract().tables.values())
     absent = {table.table for table in tables if table.state == "not supplied"}
@@ -131,7 +131,7 @@ def _sql(spec: Table, source: SqlSource, profile: Profile, connections: Mapping[
         SourceQuery(spec, source, columns, profile.zone_of(spec.name), {})
     except ExtractError as error:
         problem = _short(error)
-    return _mapped(spec, source, list(columns), origin, problem, columns)
+    return _mapped(spec, source, list(columns), origin, problem)
 
 
 def _files(spec: Table, source: FilesSource) -> TableDiagnosis:
@@ -143,12 +143,11 @@ def _files(spec: Table, source: FilesSource) -> TableDiagnosis:
         header = read_header(source, files[-1].url)
     except (OSError, ExtractError) as error:
         return TableDiagnosis(spec.name, "unreachable", source.files, {}, (), (), (), _short(error))
-    return _mapped(spec, source, header, origin, None, None)
+    return _mapped(spec, source, header, origin, None)
 
 
 def _mapped(
     spec: Table, source: Source, available: list[str], origin: str, problem: str | None,
-    columns: Mapping[str, SourceColumn] | None,
 ) -> TableDiagnosis:  # fmt: skip
     mapping = map_columns(spec, source, available)
     lacking = (*mapping.absent, *(name for name, _ in mapping.gone))

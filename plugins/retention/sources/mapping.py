@@ -9,7 +9,7 @@ from retention.sources.profile import ColumnRule, Source
 
 @dataclass(frozen=True)
 class Mapped:
-    """A canonical column that the source fills. `source` is its column there, None for a constant."""
+    """A canonical column that the source fills."""
 
     name: str
     type: str
@@ -17,6 +17,7 @@ class Mapped:
 
     @property
     def source(self) -> str | None:
+        """The source's column, None for a constant."""
         return self.rule.column
 
     @property

@@ -30,7 +30,7 @@ class _Strict(BaseModel):
 
 
 class ColumnRule(_Strict):
-    """How one canonical column is filled: from a source column, through a map of its words if given, or with a constant.
+    """How one canonical column is filled: from a source column (through a map of its words) or with a constant.
 
     A word outside `map` becomes `default`; without a default it is kept as it is.
     """
@@ -200,9 +200,12 @@ def _source(given: object, table: Table) -> tuple[Source | None, list[str]]:
     if model is SqlSource and ("table" in given) == ("query" in given):
         errors.append("give either table or query")
     known = {*table.columns, "date", "timestamptz"}
-    for name in given["formats"] if model is FilesSource and isinstance(given.get("formats"), dict) else ():
-        if name not in known:
-            errors.append(f"formats: {name} is neither a column nor a type{_hint(name, known)}")
+    formats = given.get("formats") if model is FilesSource else None
+    errors += [
+        f"formats: {name} is neither a column nor a type{_hint(name, known)}"
+        for name in (formats if isinstance(formats, dict) else ())
+        if name not in known
+    ]
     columns = given.get("columns") or {}
     rules: dict[str, ColumnRule | None] = {}
     for name, rule in columns.items() if isinstance(columns, dict) else ():

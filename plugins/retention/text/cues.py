@@ -1,4 +1,4 @@
-"""Words around a phrase of leaving that say whose and how serious it is: negation, condition contrary to fact, third party.
+"""Words around a phrase of leaving that say whose and how serious it is: negation, unreal condition, third party.
 
 Regular expressions over text that `find.normalise` made: lower case, `е` for `ё`, straight apostrophes.
 """
@@ -32,7 +32,9 @@ RU_NEGATED_INTENT = re.compile(
 RU_NEGATED_AFTER = re.compile(r"^(?:\s+\w+){0,2}\s+не\s+(?:хоч|хот|буд|собира|планир|намерен|дума|стан)")
 RU_NEGATED_INSIDE = re.compile(r"\bне\b")
 #: `давно бы ушел`, `была бы альтернатива - ушел бы`; a polite `хотел бы расторгнуть` is a request, not a dream.
-RU_CONTRARY_BEFORE = re.compile(r"(?<!хотел )(?<!хотела )(?<!хотели )(?<!хотелось )(?<!просил )\bбы?\s+(?:\w+\s+){0,3}$")
+RU_CONTRARY_BEFORE = re.compile(
+    r"(?<!хотел )(?<!хотела )(?<!хотели )(?<!хотелось )(?<!просил )\bбы?\s+(?:\w+\s+){0,3}$"
+)
 RU_CONTRARY_AFTER = re.compile(r"^\s+(?:\w+\s+)?бы?\b")
 
 _EN_FILLER = (
@@ -46,7 +48,8 @@ EN_CONTRARY_BEFORE = re.compile(r"\bwould(?:'ve| have)\s+(?:\w+\s+){0,1}$")
 _RU_OTHERS = (
     "друг|подруга|друзья|сосед|соседи|соседка|коллега|коллеги|брат|сестра|муж|жена|мама|мать|отец|папа|сын|дочь|дочка|"
     "теща|свекровь|бабушка|дедушка|родители|родственник\\w*|знаком(?:ый|ая|ые)|клиент|клиенты|абонент|абоненты|"
-    "пользователи|люди|народ|многие|некоторые|все(?! больше| чаще| еще| же| равно)|половина|они|он|она|кто-то|кто|компания|компании|провайдер|"
+    "пользователи|люди|народ|многие|некоторые|"
+    "все(?! больше| чаще| еще| же| равно)|половина|они|он|она|кто-то|кто|компания|компании|провайдер|"
     "министр|роскомнадзор|правительство|оператор"
 )
 _RU_OPERATOR_NAMES = "мтс(?:-украина)?|билайн|мегафон|теле2|tele2|yota|ростелеком|beeline|megafon|евросеть|связной"
@@ -57,7 +60,8 @@ _EN_OTHERS = (
 )
 #: Another subject in the clause; an operator's name only in the nominative: not after a preposition.
 RU_OTHER_SUBJECT = re.compile(
-    rf"\b(?:{_RU_OTHERS})\b|(?<!\bот )(?<!\bс )(?<!\bиз )(?<!\bна )(?<!\bв )(?<!\bк )(?<!\bу )\b(?:{_RU_OPERATOR_NAMES})\b"
+    rf"\b(?:{_RU_OTHERS})\b"
+    rf"|(?<!\bот )(?<!\bс )(?<!\bиз )(?<!\bна )(?<!\bв )(?<!\bк )(?<!\bу )\b(?:{_RU_OPERATOR_NAMES})\b"
 )
 EN_OTHER_SUBJECT = re.compile(rf"\b(?:{_EN_OTHERS})\b")
 #: The writer speaks of himself after that subject: `сосед доволен и я хочу перейти`.

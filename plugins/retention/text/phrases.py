@@ -5,8 +5,9 @@ A phrase is words of normalised text (lower case, `е` for `ё`):
 - `word*` any ending; `a|b` either word; `@operator` any operator's name;
 - `..` up to three words between; anything else stands literally.
 
-`person` says whose the verb form is: `first` (`уйду`), `third` (`уйдет`), `any` (infinitives, nouns, imperatives, English).
-`past` (`ушел`) is found only when it is somebody else's: what the subscriber already did is a churn event, not a threat.
+`person` says whose the verb form is: `first` (`уйду`), `third` (`уйдет`), `any` (infinitives, nouns, imperatives,
+English). `past` (`ушел`) is found only when it is somebody else's: what the subscriber already did is no threat but
+a churn event.
 """
 
 import csv
@@ -77,12 +78,12 @@ def _token_pattern(token: str) -> str:
 
 def _tail_pattern(tokens: list[str]) -> str:
     pattern, gap = "", ""
-    for token in tokens:
-        if token == "..":
+    for word in tokens:
+        if word == "..":
             gap = rf"(?:{_SEPARATOR}[@#]?[\w']+){{0,3}}?"
             continue
         # The sign before an operator's name is how people address one: @beeline, #мтс.
-        pattern += gap + _SEPARATOR + r"[@#_«\"]?" + _token_pattern(token)
+        pattern += gap + _SEPARATOR + r"[@#_«\"]?" + _token_pattern(word)
         gap = ""
     return pattern
 
@@ -136,7 +137,9 @@ def _parse(row: dict[str, str], where: str) -> Phrase:
         valid_from = date.fromisoformat(row["valid_from"])
         valid_to = date.fromisoformat(row["valid_to"]) if row["valid_to"] else None
     except ValueError:
-        raise PhrasesError(f"{where}: valid_from and valid_to are dates as 2025-01-31 (valid_to may be empty)") from None
+        raise PhrasesError(
+            f"{where}: valid_from and valid_to are dates as 2025-01-31 (valid_to may be empty)"
+        ) from None
     return Phrase(
         row["phrase_id"], row["language"], row["phrase"], row["person"], row["rule_version"], valid_from, valid_to
     )

@@ -36,7 +36,7 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class ReadSummary:
-    """What one reading did; `is_reread` says that all messages were read, because the phrases or their reader changed."""
+    """What one reading did; `is_reread`: all messages were read, because the phrases or their reader changed."""
 
     messages: int
     hits: int
@@ -47,9 +47,9 @@ class ReadSummary:
 def read_texts(conn: Connection, batch_id: int, seed: Path) -> ReadSummary:
     """Replace the phrase hits of the pending loads of `batch_id`; of all loads up to it when the phrases changed.
 
-    `seed` is the phrases CSV. One transaction; reading again gives the same rows. Memory does not grow with the number of
-    messages. Raises PhrasesError for a bad seed, and ValueError when `batch_id` is not the current run's: the pending
-    loads would be another batch's.
+    `seed` is the phrases CSV. One transaction; reading again gives the same rows. Memory does not grow with the number
+    of messages. Raises PhrasesError for a bad seed, and ValueError when `batch_id` is not the current run's: the
+    pending loads would be another batch's.
     """
     started = time.perf_counter()
     phrases = load_phrases(seed)
@@ -121,9 +121,7 @@ def _read_table(conn: Connection, table: str, load_ids: list[int], phrases: Phra
         messages += 1
         for hit in find_phrases(body, language, phrases):
             if phrases.is_valid(hit.phrase_id, written_at.date()):
-                rows.writerow(
-                    (contact_id, load_id, hit.phrase_id, hit.rule_version, hit.start, hit.end, hit.verdict)
-                )
+                rows.writerow((contact_id, load_id, hit.phrase_id, hit.rule_version, hit.start, hit.end, hit.verdict))
                 hits += 1
         if buffer.tell() > FLUSH_CHARS:
             _flush(conn, buffer)
@@ -131,9 +129,7 @@ def _read_table(conn: Connection, table: str, load_ids: list[int], phrases: Phra
     return messages, hits
 
 
-def _stream(
-    conn: Connection, query: str, load_ids: list[int]
-) -> Iterator[tuple[str, int, str | None, datetime, str]]:
+def _stream(conn: Connection, query: str, load_ids: list[int]) -> Iterator[tuple[str, int, str | None, datetime, str]]:
     with conn.cursor(name="messages") as cur:
         cur.itersize = FETCH_ROWS
         cur.execute(query, (load_ids,))
@@ -144,8 +140,8 @@ def _flush(conn: Connection, buffer: io.StringIO) -> None:
     buffer.seek(0)
     with conn.cursor() as cur:
         cur.copy_expert(
-            "copy signals.phrase_hits"
-            " (contact_id, load_id, phrase_id, rule_version, starts_at_char, ends_at_char, verdict) from stdin (format csv)",
+            "copy signals.phrase_hits (contact_id, load_id, phrase_id, rule_version, starts_at_char, ends_at_char,"
+            " verdict) from stdin (format csv)",
             buffer,
         )
     buffer.seek(0)

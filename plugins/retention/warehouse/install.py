@@ -38,7 +38,8 @@ def install_schemas(conn: Connection) -> None:
         cur.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(database)))
         cur.execute("revoke all on schema public from public")
         for role in ROLES:
-            cur.execute(sql.SQL("grant connect on database {} to {}").format(
-                sql.Identifier(database), sql.Identifier(role)))
+            cur.execute(
+                sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(role))
+            )
         cur.execute(sql.SQL("grant create, temporary on database {} to etl").format(sql.Identifier(database)))
         cur.execute(ddl)

@@ -1,4 +1,4 @@
--- Grain: one row per agent: everyone in the list of staff, and everyone whom a contact or ticket names, deleted since or not.
+-- Grain: one row per agent: everyone in the list of staff, and everyone whom a contact or ticket names, deleted or not.
 {{ config(materialized='view') }}
 
 with

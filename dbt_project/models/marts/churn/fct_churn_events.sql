@@ -1,4 +1,4 @@
--- Grain: one row per ending of a subscription known by as_of. Intents that came to nothing are here too, with is_churn = false.
+-- Grain: one row per ending of a subscription known by as_of, intents that came to nothing included (is_churn = false).
 -- Every churn is in exactly one group, so the groups add up to total churn.
 with
 
@@ -34,11 +34,11 @@ candidates as (
         episodes.episode_id,
         row_number() over (
             partition by endings.churn_event_id
-            order by episodes.started_at desc, ranks.level_rank desc, episodes.episode_id
+            order by episodes.started_at desc, ranks.level_rank desc, episodes.episode_id asc
         ) as latest_rank,
         row_number() over (
             partition by endings.churn_event_id
-            order by episodes.started_at, ranks.level_rank desc, episodes.episode_id
+            order by episodes.started_at asc, ranks.level_rank desc, episodes.episode_id asc
         ) as earliest_rank
     from endings
     inner join episodes
@@ -46,14 +46,14 @@ candidates as (
             endings.subscription_id = episodes.subscription_id
             and (
                 (
-                    episodes.started_at <= endings.churned_at
+                    endings.churned_at >= episodes.started_at
                     and endings.churned_at < {{ add_days('episodes.started_at', 90) }}
                 )
                 -- Revenue had stopped and nobody knew yet: the churn counts from the complaint.
                 or (
                     endings.kind = 'inactivity'
                     and endings.churned_at <= episodes.started_at
-                    and episodes.started_at < endings.known_at
+                    and endings.known_at > episodes.started_at
                 )
             )
     inner join ranks on episodes.outcome_level = ranks.level

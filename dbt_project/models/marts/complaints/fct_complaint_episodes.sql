@@ -1,4 +1,4 @@
--- Grain: one row per complaint episode (a subject's grievance on one topic): its level with the evidence, and what followed.
+-- Grain: one row per complaint episode (a subject's grievance on a topic): its level with evidence, and what followed.
 -- Outcome anchors are instants; whether a horizon has passed is judged in complaint_to_churn.
 with
 

@@ -1,4 +1,4 @@
--- Grain: one row per ticket with the counts of its log. A ticket is not a contact and not a complaint: those have their own marts.
+-- Grain: one row per ticket with the counts of its log. A ticket is neither a contact nor a complaint episode.
 with
 
 run as (

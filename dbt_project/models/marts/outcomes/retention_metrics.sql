@@ -1,4 +1,4 @@
--- Grain: one row per night, metric, level, segment and horizon: tonight's numbers and, as they were published, earlier nights'.
+-- Grain: one row per night, metric, level, segment and horizon: tonight's numbers, and earlier ones as published.
 with
 
 run as (

@@ -1,4 +1,4 @@
--- Grain: one row per subscription as it is known now: the churn unit. What its complaints and churn were is in the facts.
+-- Grain: one row per subscription, the churn unit, as it is known now. Its complaints and churn are in the facts.
 with
 
 run as (

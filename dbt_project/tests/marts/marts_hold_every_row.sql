@@ -1,0 +1,69 @@
+-- Rows of each mart against what they are made of. A mart drops nothing silently.
+with
+
+counted as (
+    select
+        'dim_subscription' as mart,
+        (select count(*) from {{ ref('dim_subscription') }}) as mart_rows,
+        (select count(*) from {{ ref('int_subscriptions') }}) as expected_rows
+    union all
+    select
+        'dim_agent' as mart,
+        (select count(*) from {{ ref('dim_agent') }}) as mart_rows,
+        (select count(*) from {{ ref('int_agents') }}) as expected_rows
+    union all
+    select
+        'fct_contacts' as mart,
+        (select count(*) from {{ ref('fct_contacts') }}) as mart_rows,
+        (select count(*) from {{ ref('int_contacts_linked') }}) as expected_rows
+    union all
+    select
+        'fct_tickets' as mart,
+        (select count(*) from {{ ref('fct_tickets') }}) as mart_rows,
+        (select count(*) from {{ ref('int_tickets_resolved') }}) as expected_rows
+    union all
+    select
+        'fct_complaint_episodes' as mart,
+        (select count(*) from {{ ref('fct_complaint_episodes') }}) as mart_rows,
+        (select count(distinct episode_id) from {{ ref('int_episode_contacts') }}) as expected_rows
+    union all
+    select
+        'fct_churn_events' as mart,
+        (select count(*) from {{ ref('fct_churn_events') }}) as mart_rows,
+        (select count(*) from {{ ref('int_churn_events') }}) as expected_rows
+    union all
+    select
+        'complaint_to_churn' as mart,
+        (select count(*) from {{ ref('complaint_to_churn') }}) as mart_rows,
+        (
+            select count(*)
+            from {{ ref('int_episode_outcomes') }} as outcomes
+            cross join {{ ref('horizons') }}
+            where not outcomes.is_left_before
+        ) as expected_rows
+    union all
+    select
+        'metrics' as mart,
+        (select count(*) from {{ ref('metrics') }}) as mart_rows,
+        (select count(*) from {{ ref('metrics_catalogue') }}) as expected_rows
+    union all
+    select
+        'retention_metrics' as mart,
+        (
+            select count(*)
+            from {{ ref('retention_metrics') }}
+            where is_latest
+        ) as mart_rows,
+        (
+            select count(*)
+            from {{ source('outcomes', 'retention_metrics') }} as measured
+            inner join {{ source('run', 'current_run') }} as run on measured.batch_id = run.batch_id
+        ) as expected_rows
+)
+
+select
+    mart,
+    mart_rows,
+    expected_rows
+from counted
+where mart_rows <> expected_rows

@@ -1,0 +1,175 @@
+"""One night under Airflow: trigger or continue the run, follow it to its end, say what failed and why."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+
+from retention.local import settings
+from retention.local.api import Api
+from retention.local.console import Progress
+from retention.local.home import Home
+
+DAG_ID = "nightly"
+SOURCE_POOL, SOURCE_SLOTS = "sources", 4
+POOL_NOTE = "Tables read from the sources at once"
+#: The hour and zone of the DAG's timetable.
+ZONE = ZoneInfo("Europe/Moscow")
+NIGHT_HOUR = 2
+POLL_SECONDS = 0.4
+FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task instance as Airflow's metadata has it; `seconds` of its last try."""
+
+    task_id: str
+    map_index: int
+    label: str
+    state: str
+    try_number: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that failed for good."""
+
+    step: str
+    message: str
+    log: Path
+
+
+def as_of_night(day: date) -> datetime:
+    """The instant a night stands for: 02:00 Moscow of the morning `day`, the end of its data interval."""
+    return datetime(day.year, day.month, day.day, NIGHT_HOUR, tzinfo=ZONE)
+
+
+def run_id_of(as_of: datetime) -> str:
+    """The Airflow run of a night."""
+    return f"{DAG_ID}__{as_of.astimezone(ZONE).date()}"
+
+
+def is_published(home: Home, as_of: datetime) -> bool:
+    """Whether BI has seen the night of `as_of`."""
+    with closing(psycopg2.connect(settings.dsn(home, "warehouse", "etl"))) as conn, conn.cursor() as cur:
+        cur.execute("select 1 from ops.batches where kind = 'nightly' and as_of = %s and state = 'published'", (as_of,))
+        return cur.fetchone() is not None
+
+
+def launch(api: Api, as_of: datetime) -> str:
+    """Trigger the night of `as_of`, or have an unfinished one go on; returns its run id."""
+    run_id = run_id_of(as_of)
+    api.ensure_pool(SOURCE_POOL, SOURCE_SLOTS, POOL_NOTE)
+    api.unpause(DAG_ID)
+    state = api.run_state(DAG_ID, run_id)
+    if state is None:
+        api.trigger(DAG_ID, run_id, (as_of - timedelta(days=1), as_of))
+    elif state == "success":
+        # Airflow says it is done, the warehouse does not: the warehouse was made anew since.
+        api.clear(DAG_ID, run_id, only_failed=False)
+    else:
+        api.clear(DAG_ID, run_id, only_failed=True)
+    return run_id
+
+
+def follow(home: Home, run_id: str, progress: Progress) -> list[Failure]:
+    """Show a run's steps as they finish, until it ends; returns what failed, nothing when the night is done."""
+    shown: set[tuple[str, int, int]] = set()
+    with (
+        closing(psycopg2.connect(home.cluster.dsn("airflow"))) as metadata,
+        closing(psycopg2.connect(settings.dsn(home, "warehouse", "etl"))) as warehouse,
+    ):
+        metadata.autocommit = warehouse.autocommit = True
+        while True:
+            state = _run_state(metadata, run_id)
+            tasks = list(_tasks(metadata, run_id))
+            for task in tasks:
+                key = (task.task_id, task.map_index, task.try_number)
+                if key not in shown and task.seconds is not None and task.state in {"success", "up_for_retry"}:
+                    shown.add(key)
+                    _show(home, warehouse, run_id, task, progress)
+            progress.running([task.label for task in tasks if task.state == "running"])
+            if state in {"success", "failed"}:
+                return [_failure(home, run_id, task) for task in tasks if task.state == "failed"]
+            time.sleep(POLL_SECONDS)
+
+
+def _show(home: Home, warehouse: Connection, run_id: str, task: Task, progress: Progress) -> None:
+    if task.state == "up_for_retry":
+        progress.warn(f"{task.label} failed and will be tried again: {_failure(home, run_id, task).message}")
+        return
+    with warehouse.cursor() as cur:
+        cur.execute(
+            """
+            select steps.rows from ops.steps as steps
+            inner join ops.batches as batches on steps.batch_id = batches.batch_id
+            where batches.run_id = %s and steps.step = %s
+            """,
+            (run_id, task.label),
+        )
+        row = cur.fetchone()
+    progress.step(task.label, row[0] if row else None, task.seconds or 0.0)
+
+
+def _run_state(metadata: Connection, run_id: str) -> str:
+    with metadata.cursor() as cur:
+        cur.execute("select state from dag_run where dag_id = %s and run_id = %s", (DAG_ID, run_id))
+        (state,) = cur.fetchone() or ("failed",)
+    return str(state)
+
+
+def _tasks(metadata: Connection, run_id: str) -> Iterator[Task]:
+    with metadata.cursor() as cur:
+        cur.execute(
+            """
+            select
+                task_id, map_index, coalesce(rendered_map_index, ''), coalesce(state, ''), try_number,
+                extract(epoch from end_date - start_date)
+            from task_instance where dag_id = %s and run_id = %s
+            order by end_date, task_id, map_index
+            """,
+            (DAG_ID, run_id),
+        )
+        for task_id, map_index, name, state, try_number, seconds in cur.fetchall():
+            label = f"{task_id} {name}".strip()
+            yield Task(task_id, map_index, label, state, try_number, None if seconds is None else float(seconds))
+
+
+def _failure(home: Home, run_id: str, task: Task) -> Failure:
+    log = home.airflow / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}" / f"task_id={task.task_id}"
+    if task.map_index >= 0:
+        log /= f"map_index={task.map_index}"
+    log /= f"attempt={max(task.try_number, 1)}.log"
+    return Failure(task.label, last_error(log), log)
+
+
+def last_error(log: Path) -> str:
+    """The last error a task logged: the exception's own message where there is one."""
+    if not log.exists():
+        return "the task ended without a log (killed, or never started)"
+    message = "the task ended without an error in its log (killed?)"
+    for line in log.read_text(errors="replace").splitlines():
+        try:
+            entry: dict[str, Any] = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if entry.get("level") not in {"error", "critical"}:
+            continue
+        detail = entry.get("error_detail")
+        if detail:
+            # The last of a chain is the exception that was raised.
+            message = f"{detail[-1].get('exc_type')}: {detail[-1].get('exc_value')}"
+        elif entry.get("event"):
+            message = str(entry["event"])
+    return re.sub(r"\s+\n", "\n", message.strip())
