@@ -162,7 +162,7 @@ def _working(alone: bool = True) -> Iterator[tuple["Home", "Progress"]]:
     from retention.local.home import find_home
 
     signal.signal(signal.SIGTERM, _interrupt)
-    progress = Progress(Console())
+    progress = Progress(Console(width=None if sys.stdout.isatty() else 110))
     try:
         home = find_home()
         if alone:

@@ -22,9 +22,9 @@ DELAYS = (0.0, 0.4)
 ACTIVE = "select count(*) from pg_stat_activity where datname = current_database() and application_name like %s"
 
 
-def kill_within(spec: NightSpec, as_of: datetime, step: str, delay: float, log: Path) -> None:
-    """Start the night at `step`, wait until the step is at work, kill -9 the process `delay` seconds later."""
-    process = spec.start_in_a_process(as_of, step, log)
+def kill_within(spec: NightSpec, as_of: datetime, killed_before: str, step: str, delay: float, log: Path) -> None:
+    """Continue the night where it was killed before, wait until `step` is at work, kill -9 `delay` seconds later."""
+    process = spec.start_in_a_process(as_of, killed_before, log)
     give_up = time.monotonic() + 90
     while scalar(spec.etl_dsn, ACTIVE, f"retention {step}%") == 0:
         assert process.poll() is None, f"the night ended before {step} began:\\n{log.read_text()[-2000:]}"
@@ -80,9 +80,11 @@ def test_a_night_killed_in_every_stage_ends_as_if_undisturbed(
     reader = Reader(other.dsn("bi_reader"))
     reader.start()
     log = tmp_path / "killed.log"
+    killed_before = STEPS[0]
     for step in STEPS:
         for delay in DELAYS if step in ("extract", "transform", "build_marts") else DELAYS[:1]:
-            kill_within(disturbed, as_of_after(DAYS + 1), step, delay, log)
+            kill_within(disturbed, as_of_after(DAYS + 1), killed_before, step, delay, log)
+            killed_before = step
     last = disturbed.start_in_a_process(as_of_after(DAYS + 1), STEPS[-1], log)
     assert last.wait(120) == 0, log.read_text()[-2000:]
     time.sleep(0.1)

@@ -14,6 +14,7 @@ from publishing import TWO_MARTS, Publisher
 from retention import publish
 from retention.publish import AlreadyPublished, PublishRefused
 from retention.row_hash import row_hash
+from retention.warehouse.install import install_schemas
 
 
 @pytest.fixture
@@ -254,7 +255,7 @@ def test_rollback_and_forward_again(publisher: Publisher) -> None:
         "delete from marts.churn",
     ],
 )
-@pytest.mark.parametrize("when", ["published", "next build begun", "rolled back"])
+@pytest.mark.parametrize("when", ["published", "next build begun", "rolled back", "installed again"])
 def test_etl_cannot_touch_what_is_live(publisher: Publisher, statement: str, when: str) -> None:
     publisher.night(1)
     live = publisher.night(2).slot
@@ -262,6 +263,10 @@ def test_etl_cannot_touch_what_is_live(publisher: Publisher, statement: str, whe
         publisher.build(publisher.open(3))
     if when == "rolled back":
         live = publish.rollback(publisher.conn).slot
+    if when == "installed again":
+        owner = publisher.warehouse.connect("postgres")
+        install_schemas(owner)
+        owner.close()
     with pytest.raises(psycopg2.Error) as refused:
         publisher.rows(statement.format(live=live), "etl")
     assert refused.value.pgcode == "42501"

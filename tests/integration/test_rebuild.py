@@ -1,10 +1,13 @@
-"""A rebuild finds what is not as it was published, says where, and leaves nothing behind. (That it equals a night that was
-not tampered with is in test_nights.)"""
+"""A rebuild finds what is not as it was published, says where, and leaves nothing behind.
+
+That it equals a night nobody tampered with is in test_nights.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from conftest import Warehouse
 from harness import prepare, scalar
 from retention import publish
@@ -34,7 +37,8 @@ def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: 
             insert into ops.loads (load_id, batch_id, table_name, rows_read, rows_appended, keys_new, keys_deleted,
                 rows_rejected, live_keys, contract_hash, reader, seconds)
             values (1000, %s, 'crm.subscriptions', 1, 1, 1, 0, 0, 1, '', 'test', 0);
-            insert into raw.crm__subscriptions (subscription_id, party_id, product, activated_at, updated_at, _load_id, _op)
+            insert into raw.crm__subscriptions
+                (subscription_id, party_id, product, activated_at, updated_at, _load_id, _op)
             values ('s1', 'p1', 'prepaid', '2025-01-01Z', '2025-01-01Z', 1000, 'u')
             """,
             (batch_id,),

@@ -1,5 +1,8 @@
-"""A small operator whose sources behave as badly as sources do, from a seed: late and future rows, changed links, merges,
-unmerges, merge cycles, deletes and returns, numbers and subscriptions that change hands, orders with and without ids."""
+"""A small operator whose sources behave as badly as sources do, from a seed.
+
+Late and future rows, changed links, merges, unmerges, merge cycles, deletes and returns, numbers and subscriptions that
+change hands, orders with and without ids.
+"""
 
 import random
 from collections.abc import Mapping
@@ -113,8 +116,8 @@ class Mischief:
             }  # fmt: skip
         if table == "crm.msisdn_periods":
             return {
-                "msisdn": pick(NUMBERS), "subscription_id": pick(SUBSCRIPTIONS), "valid_from": at(pick([-300, -20, 30])),
-                "valid_to": maybe(at(31), at(80)),
+                "msisdn": pick(NUMBERS), "subscription_id": pick(SUBSCRIPTIONS),
+                "valid_from": at(pick([-300, -20, 30])), "valid_to": maybe(at(31), at(80)),
             }  # fmt: skip
         event_at = self._instant()
         if table == "web.public_reviews":
@@ -129,9 +132,9 @@ class Mischief:
         if table == "helpdesk.tickets":
             resolved_at = maybe(self._instant())
             return {
-                **links, "opened_at": event_at, "resolved_at": resolved_at, "merged_into_ticket_id": maybe(pick(TICKETS)),
-                "has_leaving_flag": pick([None, False, True]), "is_test": self.random.random() < 0.1,
-                "is_spam": self.random.random() < 0.1, "agent_id": maybe("a1"), "team_id": maybe("m1"),
+                **links, "opened_at": event_at, "resolved_at": resolved_at,
+                "merged_into_ticket_id": maybe(pick(TICKETS)), "has_leaving_flag": pick([None, False, True]),
+                "is_test": self.random.random() < 0.1, "is_spam": self.random.random() < 0.1, "agent_id": maybe("a1"), "team_id": maybe("m1"),
             }  # fmt: skip
         return {
             **links, "ticket_id": maybe(pick(TICKETS), pick(TICKETS), "t-unknown"), "started_at": event_at,

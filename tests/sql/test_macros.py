@@ -7,9 +7,10 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from conftest import Warehouse
 from dbt.cli.main import dbtRunner
 from planting import MOSCOW, PROJECT
+
+from conftest import Warehouse
 
 ZONES = ("Europe/Moscow", "Asia/Vladivostok", "Europe/Kaliningrad", "America/New_York")
 EXPRESSIONS = {
@@ -68,7 +69,7 @@ def evaluate(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFacto
     [
         ("+7 495 123-45-67", "74951234567"), ("8 (495) 123-45-67", "74951234567"), ("7-495-123-45-67", "74951234567"),
         ("4951234567 ", "74951234567"), ("  84951234567", "74951234567"), ("8495I234567", "74951234567"),
-        ("+7 9О1 ООО ОО З1", "79010000031"), ("+49 30 1234567", "49301234567"), ("+8 613 800 138 00", "86138001380" + "0"),
+        ("+7 9О1 ООО ОО З1", "79010000031"), ("+49 30 1234567", "49301234567"), ("+86 138 001 38", "8613800138"),
         ("+1 202 555 01", "120255501"), ("N/A", None), ("", None), (None, None),
     ],
 )  # fmt: skip
@@ -98,6 +99,8 @@ def test_time_agrees_with_python(evaluate: Evaluate) -> None:
         later = instant + timedelta(seconds=rng.random() * 1e6)
         assert evaluate("seconds_between", instant, later) == pytest.approx((later - instant).total_seconds(), abs=1e-5)
         assert evaluate("local_day", instant, zone) == local.date()
-        assert evaluate("day_start", local.date(), zone) == datetime.combine(local.date(), datetime.min.time(), ZoneInfo(zone))
+        assert evaluate("day_start", local.date(), zone) == datetime.combine(
+            local.date(), datetime.min.time(), ZoneInfo(zone)
+        )
         assert evaluate("shift_day", local.date(), days) == local.date() + timedelta(days=days)
         assert evaluate("quarter_start", instant, zone) == date(local.year, 3 * ((local.month - 1) // 3) + 1, 1)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Warehouse
 from dbt.cli.main import dbtRunner
 from mischief import Mischief
 from planting import PROJECT, Planted
+
+from conftest import Warehouse
 from retention.sources.contract import load_contract
 
 ORDER = {"staging": 0, "intermediate": 1, "marts": 2}
@@ -29,8 +30,25 @@ def dbt_test(planted: Planted, monkeypatch: pytest.MonkeyPatch, *selection: str)
     project = planted.dbt.project
     for name, value in project.environment().items():
         monkeypatch.setenv(name, value)
-    flags = ["--project-dir", str(project.folder), "--profiles-dir", str(project.folder), "--target-path", str(project.target)]
-    arguments = ["--quiet", "--log-level-file", "none", "test", "--indirect-selection", "cautious", "--select", *selection, *flags]
+    flags = [
+        "--project-dir",
+        str(project.folder),
+        "--profiles-dir",
+        str(project.folder),
+        "--target-path",
+        str(project.target),
+    ]
+    arguments = [
+        "--quiet",
+        "--log-level-file",
+        "none",
+        "test",
+        "--indirect-selection",
+        "cautious",
+        "--select",
+        *selection,
+        *flags,
+    ]
     result = dbtRunner(manifest=planted.dbt.manifest).invoke(arguments)
     return {one.node.name: str(one.status) for one in result.result.results}
 
@@ -65,7 +83,9 @@ def test_nothing_flows_backwards(planted: Planted) -> None:
     assert back_edges(models) == []
     staging_models = [(node.name, node.depends_on.nodes) for node in nodes if node.fqn[1] == "staging"]
     assert [name for name, parents in staging_models if any(not uid.startswith("source.") for uid in parents)] == []
-    raw_readers = {node.name for node in nodes if any(uid.startswith("source.retention.raw.") for uid in node.depends_on.nodes)}
+    raw_readers = {
+        node.name for node in nodes if any(uid.startswith("source.retention.raw.") for uid in node.depends_on.nodes)
+    }
     assert {name for name in raw_readers if models[name][0] != "staging"} == set()
 
 
@@ -85,7 +105,9 @@ def test_staging_has_every_table_and_column_of_the_contract(planted: Planted) ->
         assert [column for column, _ in columns] == [*table.columns, "_load_id"], staged
         (node,) = [node for node in planted.dbt.manifest.nodes.values() if node.name == staged]
         documented = {column: bool(spec.config.meta.get("pii")) for column, spec in node.columns.items()}
-        assert {column for column, pii in documented.items() if pii} == {c for c, spec in table.columns.items() if spec.pii}
+        assert {column for column, pii in documented.items() if pii} == {
+            c for c, spec in table.columns.items() if spec.pii
+        }
         assert set(documented) == {*table.columns, "_load_id"}
 
 

@@ -26,7 +26,6 @@ POOL_NOTE = "Tables read from the sources at once"
 ZONE = ZoneInfo("Europe/Moscow")
 NIGHT_HOUR = 2
 POLL_SECONDS = 0.4
-FINISHED = {"success", "failed", "upstream_failed", "skipped", "removed"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,11 @@ class Task:
     state: str
     try_number: int
     seconds: float | None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What tells one try from another."""
+        return (self.task_id, self.map_index, self.try_number)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def launch(api: Api, as_of: datetime) -> str:
 
 def follow(home: Home, run_id: str, progress: Progress) -> list[Failure]:
     """Show a run's steps as they finish, until it ends; returns what failed, nothing when the night is done."""
-    shown: set[tuple[str, int, int]] = set()
+    shown: set[tuple[str, int, int]] | None = None
     with (
         closing(psycopg2.connect(home.cluster.dsn("airflow"))) as metadata,
         closing(psycopg2.connect(settings.dsn(home, "warehouse", "etl"))) as warehouse,
@@ -94,10 +98,15 @@ def follow(home: Home, run_id: str, progress: Progress) -> list[Failure]:
         while True:
             state = _run_state(metadata, run_id)
             tasks = list(_tasks(metadata, run_id))
-            for task in tasks:
-                key = (task.task_id, task.map_index, task.try_number)
-                if key not in shown and task.seconds is not None and task.state in {"success", "up_for_retry"}:
-                    shown.add(key)
+            ended = [task for task in tasks if task.state in {"success", "up_for_retry"} and task.seconds is not None]
+            if shown is None:
+                # The first look at a night that goes on: what it did before is not told again.
+                shown = {task.key for task in ended}
+                if shown:
+                    progress.say(f"continued: {len(shown)} steps were done before")
+            for task in ended:
+                if task.key not in shown:
+                    shown.add(task.key)
                     _show(home, warehouse, run_id, task, progress)
             progress.running([task.label for task in tasks if task.state == "running"])
             if state in {"success", "failed"}:

@@ -148,8 +148,15 @@ class Cluster:
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server if it runs (mode as pg_ctl's: smart, fast, immediate); the data stay."""
-        if (self.data / "postmaster.pid").exists():
+        if self._has_server():
             self._run("pg_ctl", "-D", str(self.data), "-m", mode, "-w", "stop")
+
+    def _has_server(self) -> bool:
+        """Whether a server of this data directory lives, whatever it answers; a killed one leaves its pid file."""
+        if not (self.data / "postmaster.pid").exists():
+            return False
+        command = [*_unprivileged_prefix(self.folder), str(binary("pg_ctl")), "-D", str(self.data), "status"]
+        return subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
 
     def _take_port(self) -> int:
         remembered = self.folder / "port"

@@ -4,6 +4,7 @@ from contextlib import closing
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -19,10 +20,10 @@ HEADLINES = {
     ("share_left_any", 90): "Share left within 90 days",
     ("repeat_contact_rate", 7): "Repeat contacts within 7 days",
     ("repeat_contact_rate", 30): "Repeat contacts within 30 days",
-    ("saved_3a", 90): "Restored: had ordered to leave, there after 90 days",
-    ("saved_3b", 90): "Restored: had threatened to leave, there after 90 days",
-    ("won_back", 90): "Restored: had left by order or port-out, came back",
-    ("reactivated", 90): "Restored: had fallen silent, came back",
+    ("saved_3a", 90): "Restored after an order to leave",
+    ("saved_3b", 90): "Restored after a threat to leave",
+    ("won_back", 90): "Restored after leaving by order",
+    ("reactivated", 90): "Restored after falling silent",
 }
 #: Metrics whose numerator is people that somebody may want to see.
 COUNTED = {"saved_3a", "saved_3b", "won_back", "reactivated"}
@@ -61,9 +62,10 @@ def metrics_table(conn: Connection, title: str) -> Table:
         (episodes,) = cur.fetchone() or (0,)
         cur.execute(_METRICS, (tuple(HEADLINES),))
         found = {(row[0], row[1]): row[2:] for row in cur.fetchall()}
-    table = Table(title=title, title_justify="left")
+    caption = "Restored: 90 days after the complaint still a subscriber, or again after having left."
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD)
     for column in ("", "value", "95 % interval", "of", "how final"):
-        table.add_column(column, justify="left" if column in {"", "how final"} else "right")
+        table.add_column(column, justify="left" if column in {"", "how final"} else "right", no_wrap=True)
     table.add_row("Complaint episodes", f"{episodes:,}", "", "", "")
     for (metric, horizon), name in HEADLINES.items():
         table.add_row(name, *_cells(metric, found.get((metric, horizon))))
@@ -75,6 +77,6 @@ def _cells(metric: str, row: tuple[object, ...] | None) -> tuple[str, str, str, 
         return ("-", "", "", "not measured")
     numerator, value, low, high, n, maturity, refusal = row
     if value is None:
-        return ("-", "", f"{n:,}", f"no value: {refusal}".replace("_", " "))
+        return ("-", "", f"{n:,}", str(refusal).replace("_", " "))
     shown = f"{numerator:,} = {value:.1%}" if metric in COUNTED else f"{value:.1%}"
     return (shown, f"{low:.1%} to {high:.1%}", f"{n:,}", str(maturity).replace("_", " "))

@@ -36,8 +36,8 @@ def password(home: Home, role: str) -> str:
     """The generated password of a database role; LocalError before the first `retention up`."""
     try:
         return read_env(home.env_file)[f"RETENTION_PASSWORD_{role.upper()}"]
-    except (FileNotFoundError, KeyError):
-        raise LocalError(f"there is no role `{role}` in {home.folder} yet: run `retention up`") from None
+    except KeyError:
+        raise LocalError(f"there is no role `{role}` in {home.folder}: run `retention up`") from None
 
 
 def dsn(home: Home, database: str, role: str) -> str:
@@ -48,7 +48,9 @@ def dsn(home: Home, database: str, role: str) -> str:
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """The variables of an env file written by `write_env`."""
+    """The variables of an env file written by `write_env`; LocalError when there is none yet."""
+    if not path.exists():
+        raise LocalError(f"nothing was set up in {path.parent} yet: run `retention up`")
     lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
     pairs = (shlex.split(line)[0].partition("=") for line in lines)
     return {name: value for name, _, value in pairs}

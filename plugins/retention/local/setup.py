@@ -47,8 +47,6 @@ def up(home: Home, progress: Progress) -> Ui:
 
 def ui(home: Home) -> Ui:
     """The UI's address and login; LocalError before the first `retention up`."""
-    if not home.env_file.exists():
-        raise LocalError(f"nothing was set up in {home.folder} yet: run `make up`")
     variables = settings.read_env(home.env_file)
     return Ui(variables["AIRFLOW__API__BASE_URL"], settings.UI_USER, variables["RETENTION_UI_PASSWORD"])
 

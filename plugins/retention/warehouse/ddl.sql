@@ -189,7 +189,13 @@ grant insert, update, delete on ops.slots, ops.publications, ops.publication_mar
 grant update on ops.batches to publisher;
 grant insert, update on ops.steps to publisher;
 grant all on ops.lease_holds to publisher;
-grant usage, create on schema marts_a, marts_b to etl;
+-- Once something is live, publishing alone says which slot etl may enter.
+do $$
+begin
+    if not exists (select from ops.slots where state = 'live') then
+        grant usage, create on schema marts_a, marts_b to etl;
+    end if;
+end $$;
 grant usage on schema marts to etl, analyst, bi_reader;
 grant usage on schema seeds, staging, intermediate, outcomes to analyst, publisher;
 alter default privileges for role etl in schema seeds grant select on tables to analyst;

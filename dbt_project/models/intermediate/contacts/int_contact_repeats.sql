@@ -1,6 +1,6 @@
 -- Grain: one row per complaint contact that a customer started: did the customer come back on the same topic?
--- A later contact is a repeat when it begins 4 hours or more after this one ended and at most W days after a resolution that
--- was known by then, or after this contact's end. Our own call-backs are not here, so they are no repeats.
+-- A later contact is a repeat when it begins 4 hours or more after this one ended and at most W days after a resolution
+-- that was known by then, or after this contact's end. Our own call-backs are not here, so they are no repeats.
 {{ config(**recomputed('int_subjects_touched', 'subject_id', indexes=[['contact_id']])) }}
 
 with

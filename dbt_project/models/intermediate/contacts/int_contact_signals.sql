@@ -90,10 +90,10 @@ flagged as (
                     when contacts.started_at > flags.event_at then 2
                     when contacts.is_customer_initiated then 0
                     else 1
-                end,
-                case when contacts.started_at > flags.event_at then contacts.started_at end,
+                end asc,
+                case when contacts.started_at > flags.event_at then contacts.started_at end asc,
                 contacts.started_at desc,
-                contacts.contact_id
+                contacts.contact_id asc
         ) as contact_rank
     from flags
     inner join contacts on flags.ticket_id = contacts.ticket_id and flags.subject_id = contacts.subject_id

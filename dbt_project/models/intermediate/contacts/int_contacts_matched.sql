@@ -24,7 +24,7 @@ by_party as (
     inner join subscriptions
         on
             contacts.party_named = subscriptions.party_id
-            and subscriptions.activated_at <= contacts.started_at
+            and contacts.started_at >= subscriptions.activated_at
             and (subscriptions.terminated_at is null or contacts.started_at < subscriptions.terminated_at)
     group by contacts.contact_id
     -- Of several active subscriptions we cannot know which one is meant.
@@ -52,7 +52,7 @@ candidates as (
     inner join msisdn_periods
         on
             contacts.msisdn_named = msisdn_periods.msisdn
-            and msisdn_periods.valid_from <= contacts.started_at
+            and contacts.started_at >= msisdn_periods.valid_from
             and (msisdn_periods.valid_to is null or contacts.started_at < msisdn_periods.valid_to)
     inner join subscriptions on msisdn_periods.subscription_id = subscriptions.subscription_id
     union all
@@ -81,7 +81,7 @@ ranked as (
         subscription_id,
         link_method,
         row_number() over (
-            partition by contact_id order by method_rank, held_from desc, subscription_id
+            partition by contact_id order by method_rank asc, held_from desc, subscription_id asc
         ) as choice
     from candidates
 )

@@ -1,6 +1,6 @@
 -- Grain: one row per contact that is part of a complaint episode.
--- A contact holds its episode open until the gap has passed since the contact or since its ticket was closed, whichever is
--- later; without end while the ticket is open. The next contact after that begins a new episode.
+-- A contact holds its episode open until the gap has passed since the contact or since its ticket was closed, whichever
+-- is later; without end while the ticket is open. The next contact after that begins a new episode.
 {{ config(**recomputed('int_subjects_touched', 'subject_id', indexes=[['contact_id'], ['episode_id']])) }}
 
 with

@@ -19,9 +19,15 @@ ordered as (
         row_number() over (
             partition by episode_id
             order by
-                fired_at, level_rank desc, level, known_at, coalesce(contact_id, ''), coalesce(order_id, ''),
-                coalesce(subscription_event_id, ''), coalesce(ticket_event_id, ''), coalesce(phrase_id, ''),
-                coalesce(starts_at_char, 0)
+                fired_at asc,
+                level_rank desc,
+                level asc,
+                known_at asc,
+                coalesce(contact_id, '') asc,
+                coalesce(subscription_event_id, '') asc,
+                coalesce(ticket_event_id, '') asc,
+                coalesce(phrase_id, '') asc,
+                coalesce(starts_at_char, 0) asc
         ) as signal_number
     from signals
 ),

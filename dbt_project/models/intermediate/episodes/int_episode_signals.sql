@@ -80,6 +80,6 @@ inner join orders
     on
         episodes.subscription_id = orders.subscription_id
         and episodes.started_at <= orders.event_at
-        and (episodes.closes_at is null or orders.event_at <= episodes.closes_at)
+        and (episodes.closes_at is null or episodes.closes_at >= orders.event_at)
 inner join level_rules
     on level_rules.rule_id = 'leaving_order' and {{ was_valid('level_rules', 'orders.event_at') }}

@@ -1,4 +1,4 @@
--- Grain: one row per complaint episode of a subscription: its level, what it ended in, and until when that can be known.
+-- Grain: one row per complaint episode of a subscription: its level, its outcome, and until when that can be known.
 {{ config(materialized='view') }}
 
 with
@@ -67,7 +67,7 @@ watermarks as (
             )
         ) as usage_until
     from run
-    left join loads on loads.batch_id <= run.batch_id
+    left join loads on run.batch_id >= loads.batch_id
     group by run.as_of
 ),
 
@@ -110,7 +110,7 @@ departures as (
 earlier as (
     select
         departures.*,
-        row_number() over (partition by episode_id order by departed_at desc, kind) as latest_rank
+        row_number() over (partition by episode_id order by departed_at desc, kind asc) as latest_rank
     from departures
     where departed_at < started_at
 ),
@@ -235,7 +235,7 @@ sibling_starts as (
             subscriptions.party_id = siblings.party_id
             and voluntary.subscription_id <> siblings.subscription_id
             and voluntary.ended_at < siblings.activated_at
-            and siblings.activated_at < run.as_of
+            and run.as_of > siblings.activated_at
     where
         not exists (
             select 1
@@ -294,8 +294,9 @@ returns as (
 ranked_returns as (
     select
         returns.*,
-        row_number() over (partition by returns.episode_id order by returns.returned_at, returns.subscription_id)
-        as return_rank
+        row_number() over (
+            partition by returns.episode_id order by returns.returned_at, returns.subscription_id
+        ) as return_rank
     from returns
     cross join run
     where returns.returned_at < run.as_of
@@ -305,15 +306,14 @@ first_returns as (
     select
         ranked_returns.episode_id,
         ranked_returns.returned_at,
-        exists (
-            select 1
-            from usage_months
-            where
-                usage_months.subscription_id = ranked_returns.subscription_id
-                and {{ add_days('ranked_returns.returned_at', 30) }} <= usage_months.last_revenue_at
+        coalesce(
+            max(usage_months.last_revenue_at) >= {{ add_days('ranked_returns.returned_at', 30) }},
+            false
         ) as returned_revenue_30d
     from ranked_returns
-    where return_rank = 1
+    left join usage_months on ranked_returns.subscription_id = usage_months.subscription_id
+    where ranked_returns.return_rank = 1
+    group by ranked_returns.episode_id, ranked_returns.returned_at
 ),
 
 own_words as (

@@ -1,4 +1,4 @@
--- Grain: one row per customer-initiated complaint contact of a subscription: did the customer come back, and is it time to say?
+-- Grain: one row per complaint contact that a customer of ours began: did the customer come back, and can it be said?
 {{ config(materialized='view') }}
 
 with
@@ -56,6 +56,6 @@ inner join episode_contacts on repeats.contact_id = episode_contacts.contact_id
 left join levels
     on
         episode_contacts.episode_id = levels.episode_id
-        and levels.valid_from <= repeats.started_at
+        and repeats.started_at >= levels.valid_from
         and (levels.valid_to is null or repeats.started_at < levels.valid_to)
 where contacts.is_linked

@@ -1,4 +1,5 @@
--- Grain: one row per ticket that is merged into another now. The log decides; the ticket's row does when there is no log of it.
+-- Grain: one row per ticket that is merged into another now.
+-- The log decides; the ticket's row does when there is no log of it.
 {{ config(**recomputed('int_tickets_changed', 'ticket_id', indexes=[['merged_into_ticket_id']])) }}
 
 with

@@ -35,7 +35,7 @@ intervals as (
 ),
 
 -- A merge into a ticket that we do not have is not followed until that ticket arrives.
-merges as (
+merge_edges as (
     select
         merged.ticket_id,
         merged.merged_into_ticket_id
@@ -46,24 +46,24 @@ merges as (
 ancestors as (
     select
         tickets.ticket_id,
-        merges.merged_into_ticket_id as ancestor_id
+        merge_edges.merged_into_ticket_id as ancestor_id
     from tickets
-    inner join merges on tickets.ticket_id = merges.ticket_id
+    inner join merge_edges on tickets.ticket_id = merge_edges.ticket_id
     union
     select
         ancestors.ticket_id,
-        merges.merged_into_ticket_id as ancestor_id
+        merge_edges.merged_into_ticket_id as ancestor_id
     from ancestors
-    inner join merges on ancestors.ancestor_id = merges.ticket_id
+    inner join merge_edges on ancestors.ancestor_id = merge_edges.ticket_id
 ),
 
 -- In a cycle, and in a chain that ends in one, no ancestor is a root.
 roots as (
     select
         ancestors.ticket_id,
-        max(case when merges.ticket_id is null then ancestors.ancestor_id end) as root_ticket_id
+        max(case when merge_edges.ticket_id is null then ancestors.ancestor_id end) as root_ticket_id
     from ancestors
-    left join merges on ancestors.ancestor_id = merges.ticket_id
+    left join merge_edges on ancestors.ancestor_id = merge_edges.ticket_id
     group by ancestors.ticket_id
 ),
 

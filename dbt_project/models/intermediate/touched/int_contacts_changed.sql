@@ -1,4 +1,4 @@
--- Grain: one row per contact (review, contact that stands for a ticket) whose own facts or ticket changed or became visible.
+-- Grain: one row per contact whose own facts or ticket changed or became visible; also reviews, tickets without contacts.
 {{ config(materialized='table') }}
 
 with

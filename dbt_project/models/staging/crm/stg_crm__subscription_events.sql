@@ -1,5 +1,8 @@
 -- Grain: one row per subscription event, its latest version.
-{{ config(**staged('crm.subscription_events', ['subscription_event_id'], indexes=[['subscription_id'], ['event_at'], ['recorded_at']])) }}
+{{ config(**staged(
+    'crm.subscription_events', ['subscription_event_id'],
+    indexes=[['subscription_id'], ['event_at'], ['recorded_at']]
+)) }}
 
 with
 

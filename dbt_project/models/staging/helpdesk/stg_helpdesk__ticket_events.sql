@@ -1,5 +1,8 @@
 -- Grain: one row per ticket event, its latest version.
-{{ config(**staged('helpdesk.ticket_events', ['ticket_event_id'], indexes=[['ticket_id'], ['event_at'], ['recorded_at']])) }}
+{{ config(**staged(
+    'helpdesk.ticket_events', ['ticket_event_id'],
+    indexes=[['ticket_id'], ['event_at'], ['recorded_at']]
+)) }}
 
 with
 

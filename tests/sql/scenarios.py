@@ -1,0 +1,219 @@
+"""Scenarios for the edge cases of DEFINITIONS 7: what two nights' loads bring."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from planting import Row, at
+
+NIGHTS = (at(120, 2), at(121, 2))
+
+
+@dataclass
+class Book:
+    """Rows of one night, by table; small verbs keep a scenario to a few lines."""
+
+    rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    deleted: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    hits: list[tuple[str, str]] = field(default_factory=list)
+    serial: int = 0
+
+    def add(self, table: str, **row: object) -> None:
+        self.rows[table].append(row)
+
+    def subscriber(self, name: str, party: str = "", segment: str = "mass", **subscription: object) -> None:
+        party = party or f"party of {name}"
+        if not any(row["party_id"] == party for row in self.rows["crm.parties"]):
+            self.add("crm.parties", party_id=party, segment=segment)
+        self.add("crm.subscriptions", **{"subscription_id": name, "party_id": party, **subscription})
+
+    def contact(self, contact_id: str, started_at: datetime, **row: object) -> None:
+        fields = {"topic_code": "network_coverage", "connected_seconds": 0, **row}
+        self.add("helpdesk.contacts", contact_id=contact_id, started_at=started_at, **fields)
+
+    def ticket(self, ticket_id: str, opened_at: datetime, **row: object) -> None:
+        fields = {"topic_code": "network_coverage", **row}
+        self.add("helpdesk.tickets", ticket_id=ticket_id, opened_at=opened_at, **fields)
+
+    def ticket_event(
+        self, ticket_id: str, kind: str, event_at: datetime, to_value: object = None, **row: object
+    ) -> None:
+        self.serial += 1
+        fields = {"ticket_event_id": f"{ticket_id} {kind} {self.serial}", "recorded_at": event_at, **row}
+        self.add(
+            "helpdesk.ticket_events", ticket_id=ticket_id, kind=kind, event_at=event_at, to_value=to_value, **fields
+        )
+
+    def event(self, subscription_id: str, kind: str, event_at: datetime, **row: object) -> None:
+        self.serial += 1
+        fields = {"subscription_event_id": f"{kind} {self.serial}", "recorded_at": event_at, **row}
+        self.add("crm.subscription_events", subscription_id=subscription_id, kind=kind, event_at=event_at, **fields)
+
+    def revenue(self, subscription_id: str, month_on: str, first: datetime, last: datetime) -> None:
+        self.add("crm.usage_months", subscription_id=subscription_id, month_on=month_on, first_revenue_at=first,
+                 last_revenue_at=last, updated_at=last)  # fmt: skip
+
+
+def identities(one: Book, two: Book) -> None:
+    """Merges, numbers and links."""
+    one.subscriber("merge-A")
+    for ticket in ("A", "B"):
+        one.ticket(ticket, at(10), subscription_id="merge-A")
+        one.contact(f"contact-{ticket}", at(10, 1 if ticket == "A" else 2), ticket_id=ticket)
+    one.rows["helpdesk.tickets"][-1] = {**one.rows["helpdesk.tickets"][-1], "topic_code": "roaming"}
+    one.rows["helpdesk.contacts"][-1] = {**one.rows["helpdesk.contacts"][-1], "topic_code": "roaming"}
+    one.ticket_event("B", "merge", at(11), "A")
+    one.ticket_event("B", "status", at(12), "resolved")
+    two.ticket_event("B", "unmerge", at(120, 5))
+    for ticket, root in (("chain-1", "chain-2"), ("chain-2", "chain-3"), ("chain-3", None),
+                         ("ring-1", "ring-2"), ("ring-2", "ring-1"), ("tail", "ring-1")):  # fmt: skip
+        one.ticket(ticket, at(10), merged_into_ticket_id=root)
+    one.subscriber("old-holder")
+    one.subscriber("new-holder")
+    number = {"msisdn": "+7 (901) 000-00-01"}
+    one.add(
+        "crm.msisdn_periods",
+        msisdn_period_id="m1",
+        subscription_id="old-holder",
+        valid_from=at(-300),
+        valid_to=at(20),
+        **number,
+    )
+    one.add("crm.msisdn_periods", msisdn_period_id="m2", subscription_id="new-holder", valid_from=at(20), **number)
+    spellings = ["89010000001", "7-901-000-00-01 ", "901О0ООО01", "+7 901 000 00 01", "9010000001"]
+    for i, msisdn in enumerate(spellings):
+        one.contact(f"before-{i}", at(19, i), msisdn=msisdn)
+        one.contact(f"after-{i}", at(20, i), msisdn=msisdn)
+    one.subscriber("by-party", party="only-one")
+    one.subscriber("gone", party="only-one", terminated_at=at(5))
+    one.contact("by-party", at(10), party_id="only-one")
+    for name in ("two-1", "two-2"):
+        one.subscriber(name, party="two-of-them")
+    one.contact("ambiguous", at(10), party_id="two-of-them")
+    one.subscriber("late-link")
+    one.contact("linked-later", at(10), topic_code="roaming")
+    two.contact("linked-later", at(10), topic_code="roaming", subscription_id="late-link")
+    one.add("web.public_reviews", review_id="angry", rating=1, posted_at=at(10), msisdn="89010000001")
+    one.add("web.public_reviews", review_id="stranger", rating=1, posted_at=at(10))
+    one.add("web.public_reviews", review_id="happy", rating=5, posted_at=at(10))
+    one.ticket("no-contacts", at(10), subscription_id="merge-A", topic_code="billing_dispute")
+    one.subscriber("deleted-and-back")
+    one.contact("deleted-and-back", at(10), subscription_id="deleted-and-back")
+    two.deleted["helpdesk.contacts"].append({"contact_id": "deleted-and-back"})
+
+
+def complaints(one: Book, two: Book) -> None:
+    """Episodes, repeats, levels and exclusions."""
+    one.subscriber("channels")
+    one.contact("mail", at(10), subscription_id="channels", channel="email")
+    one.contact("chat", at(10, 4 / 60), subscription_id="channels", channel="chat")
+    one.subscriber("gaps")
+    for day in (0, 29, 59, 90):
+        one.contact(f"gap-{day}", at(day), subscription_id="gaps")
+    one.subscriber("open-ticket")
+    one.ticket("open", at(0))
+    one.contact("opening", at(0), subscription_id="open-ticket", ticket_id="open")
+    one.contact("much-later", at(80), subscription_id="open-ticket")
+    one.subscriber("reopened")
+    one.ticket("reopened", at(0))
+    for kind, day, value in (("status", 2, "resolved"), ("reopen", 50, None), ("status", 55, "resolved")):
+        one.ticket_event("reopened", kind, at(day), value)
+    one.contact("reopened-1", at(0), subscription_id="reopened", ticket_id="reopened")
+    one.contact("reopened-2", at(50), subscription_id="reopened", ticket_id="reopened")
+    one.subscriber("repeats", segment="vip")
+    for name, day, hour in (("first", 0, 0), ("too-soon", 0, 3), ("in-7", 6, 0), ("in-30", 20, 0)):
+        one.contact(f"repeat-{name}", at(day, hour), subscription_id="repeats", connected_seconds=600)
+    one.contact("our-call", at(21), subscription_id="repeats", initiator="operator", direction="outbound")
+    one.subscriber("after-resolution")
+    one.ticket("resolved-late", at(0), resolved_at=at(40))
+    one.contact("resolved-late", at(0), subscription_id="after-resolution", ticket_id="resolved-late")
+    one.contact("before-it", at(35), subscription_id="after-resolution")
+    one.contact("after-it", at(69), subscription_id="after-resolution")
+    for name, verdict in (("own", "asserted"), ("not-leaving", "negated"), ("a-friend", "third_party")):
+        one.subscriber(f"phrase-{name}")
+        one.contact(f"phrase-{name}", at(10), subscription_id=f"phrase-{name}")
+        one.hits.append((f"phrase-{name}", verdict))
+    one.subscriber("relative")
+    one.contact("relative", at(10), subscription_id="relative", is_on_behalf=True)
+    one.hits.append(("relative", "asserted"))
+    one.subscriber("flagged")
+    one.ticket("flagged", at(10), has_leaving_flag=True)
+    one.contact("flagged", at(10), subscription_id="flagged", ticket_id="flagged")
+    one.ticket_event("flagged", "leaving_flag", at(10, 5))
+    one.add("crm.parties", party_id="staff", is_staff=True)
+    one.add("crm.parties", party_id="testers", is_test=True)
+    for name in ("staff", "testers"):
+        one.add("crm.subscriptions", subscription_id=name, party_id=name)
+        one.contact(name, at(10), subscription_id=name)
+    one.ticket("spam", at(10), is_spam=True)
+    one.subscriber("quiet")
+    one.contact("spam", at(10), subscription_id="quiet", ticket_id="spam")
+    one.contact("question", at(10), subscription_id="quiet", topic_code="question_plan")
+    one.contact("strange-code", at(10), subscription_id="quiet", topic_code="renamed_in_the_source")
+    one.contact("no-code", at(11), subscription_id="quiet", topic_code=" N/A")
+    one.contact("tomorrow", at(120, 3), subscription_id="quiet")
+    one.ticket("same-instant", at(10))
+    one.ticket_event("same-instant", "status", at(12), "resolved", sequence=2)
+    one.ticket_event("same-instant", "status", at(12), "open", sequence=1)
+    one.ticket_event("same-instant", "assignment", at(11), team_id="team-1")
+    one.ticket_event("same-instant", "reassignment", at(11, 1), team_id="team-2")
+
+
+def departures(one: Book, two: Book) -> None:
+    """Every kind of ending."""
+
+    def complaint(name: str, day: float, **subscription: object) -> None:
+        one.subscriber(name, **subscription)
+        one.contact(f"{name}-complaint", at(day), subscription_id=name)
+
+    complaint("ported", 5)
+    one.event("ported", "port_request", at(10), order_id="P1")
+    one.event("ported", "port_completed", at(18), order_id="P1")
+    complaint("port-cancelled", 5)
+    one.event("port-cancelled", "port_request", at(10), order_id="P2")
+    one.event("port-cancelled", "port_cancelled", at(12), order_id="P2")
+    complaint("refused-then-cut", 5)
+    one.event("refused-then-cut", "port_request", at(10))
+    one.event("refused-then-cut", "port_refused", at(12))
+    one.event("refused-then-cut", "debt", at(20))
+    complaint("withdrawn", 5)
+    one.event("withdrawn", "disconnect_order", at(10), order_id="D1", effective_at=at(24))
+    one.event("withdrawn", "disconnect_withdrawn", at(15), order_id="D1")
+    complaint("ordered", 5)
+    one.event("ordered", "disconnect_order", at(10), order_id="D2", effective_at=at(24))
+    complaint("ordered-ahead", 115)
+    one.event("ordered-ahead", "disconnect_order", at(116), order_id="D3", effective_at=at(120, 12))
+    complaint("left-first", 30)
+    one.event("left-first", "disconnect_order", at(10), order_id="D4", effective_at=at(11))
+    complaint("back-again", 20)
+    one.event("back-again", "disconnect_effective", at(30), order_id="D5")
+    one.event("back-again", "reactivation", at(45))
+    one.revenue("back-again", "2026-04-01", at(92), at(100))
+    for kind in ("suspension", "sim_swap", "migration", "plan_change", "transfer"):
+        complaint(f"still-here-{kind}", 5)
+        one.event(f"still-here-{kind}", kind, at(10))
+    for kind in ("death", "fraud", "liquidation", "technical"):
+        complaint(f"ended-{kind}", 5)
+        one.event(f"ended-{kind}", kind, at(10))
+    for i in range(3):
+        one.subscriber(f"contract-{i}", party="three-contracts")
+    one.event("contract-1", "port_completed", at(10))
+    # Last revenue on day 30 (Moscow): known on day 121 at 00:00, churn on day 31. Days count from at(0).
+    for name, day in (("silent", 10), ("silent-at-complaint", 60), ("silent-before", 119.9)):
+        complaint(name, day, product="prepaid")
+        last = at(30, 15) if name != "silent-before" else at(20, 15)
+        one.revenue(name, "2026-01-01", at(1), last)
+    one.subscriber("eastern", product="prepaid", region_id="east")
+    one.add("crm.regions", region_id="east", time_zone="Asia/Vladivostok")
+    one.revenue("eastern", "2026-01-01", at(1), at(9, 18))
+    one.subscriber("resumed", product="prepaid")
+    one.revenue("resumed", "2025-10-01", at(-90), at(-85))
+    one.revenue("resumed", "2026-01-01", at(8), at(119))
+    one.subscriber("postpaid-silent")
+    one.revenue("postpaid-silent", "2026-01-01", at(1), at(2))
+    complaint("two-topics", 5)
+    one.contact("second-topic", at(6), subscription_id="two-topics", topic_code="roaming")
+    one.event("two-topics", "port_completed", at(20))
+    one.subscriber("closed-after-silence", product="prepaid")
+    one.revenue("closed-after-silence", "2026-01-01", at(1), at(3))
+    one.event("closed-after-silence", "technical", at(110))

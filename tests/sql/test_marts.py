@@ -1,0 +1,112 @@
+"""The marts over sources that behave badly: their tests pass, their gates fail when they should, no personal data."""
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from dbt.cli.main import dbtRunner
+from mischief import Mischief
+from planting import Planted
+
+from conftest import Warehouse
+from retention.outcomes.track import track_outcomes
+from retention.sources.contract import load_contract
+
+RECONCILIATIONS = (
+    "churn_is_conserved",
+    "complaints_and_churn_agree",
+    "every_mart_is_of_this_batch",
+    "marts_hold_every_row",
+)
+
+
+@pytest.fixture(scope="module")
+def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
+    """Two nights of mischief, their outcomes, and the marts of the second in marts_a."""
+    conn = shared_warehouse.connect("etl")
+    warehouse = Planted(shared_warehouse.dsn("etl"), conn, tmp_path_factory.mktemp("dbt"))
+    mischief = Mischief(warehouse, seed=3)
+    for day in (100, 260):
+        mischief.night(day, 0.9)
+        ((as_of,),) = warehouse.rows("select as_of from ops.current_run")
+        track_outcomes(conn, as_of, warehouse.batch_id)  # type: ignore[arg-type]
+    warehouse.dbt.build_models(("marts",), {})
+    yield warehouse
+    conn.close()
+
+
+def dbt_test(planted: Planted, monkeypatch: pytest.MonkeyPatch, selection: Sequence[str]) -> dict[str, str]:
+    """Status of each dbt test of a selection."""
+    project = planted.dbt.project
+    for name, value in project.environment().items():
+        monkeypatch.setenv(name, value)
+    folders = ["--project-dir", project.folder, "--profiles-dir", project.folder, "--target-path", project.target]
+    quiet = ["--quiet", "--log-level-file", "none"]
+    arguments = [*quiet, "test", "--select", *selection, *map(str, folders)]
+    result = dbtRunner(manifest=planted.dbt.manifest).invoke(arguments)
+    return {one.node.name: str(one.status) for one in result.result.results}
+
+
+def test_keys_relations_units_and_reconciliations_hold(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses = dbt_test(planted, monkeypatch, ["path:models/marts", "path:tests/marts"])
+    assert len(statuses) > 50
+    assert set(RECONCILIATIONS) <= set(statuses)
+    assert {name for name, status in statuses.items() if status != "pass"} == set()
+
+
+def test_the_mischief_reached_the_marts(planted: Planted) -> None:
+    """Else the tests above would say nothing."""
+    groups = planted.rows("select churn_group from marts_a.fct_churn_events group by 1 order by 1 nulls last")
+    assert [group for (group,) in groups] == [
+        "involuntary", "technical", "voluntary_after_complaint", "voluntary_without_complaint", None
+    ]  # fmt: skip
+    statuses = {status for (status,) in planted.rows("select distinct status_any from marts_a.complaint_to_churn")}
+    assert {"left", "left_involuntary", "returned", "not_yet_known"} <= statuses
+    assert planted.row("select count(*) > 0, bool_or(is_left_before) from marts_a.fct_complaint_episodes") == (
+        True,
+        True,
+    )
+    assert planted.row("select count(distinct agent_id) > 0 from marts_a.dim_agent") == (True,)
+
+
+def test_no_personal_data_reaches_the_marts(planted: Planted) -> None:
+    personal = {
+        column for table in load_contract().tables.values() for column, spec in table.columns.items() if spec.pii
+    }
+    assert "msisdn" in personal
+    marts = [
+        node for node in planted.dbt.manifest.nodes.values() if node.resource_type == "model" and node.fqn[1] == "marts"
+    ]
+    assert len(marts) == 9
+    assert [f"{mart.name}.{column}" for mart in marts for column in mart.columns if column in personal] == []
+    values = planted.rows(
+        "select msisdn from raw.helpdesk__contacts where msisdn is not null "
+        "union select body from raw.helpdesk__contacts where length(body) > 3"
+    )
+    assert values
+    for mart in marts:
+        text = str(planted.rows(f"select * from marts_a.{mart.name}"))
+        assert [value for (value,) in values if str(value) in text] == []
+
+
+def test_every_mart_has_a_contract_an_owner_and_a_described_grain(planted: Planted) -> None:
+    for node in planted.dbt.manifest.nodes.values():
+        if node.resource_type != "model" or node.fqn[1] != "marts":
+            continue
+        assert node.config.contract.enforced, node.name
+        assert node.config.materialized == "table", node.name
+        assert node.config.meta["owner"], node.name
+        assert node.description.startswith("One row per "), node.name
+        assert [name for name, column in node.columns.items() if not column.description] == [], node.name
+
+
+def test_every_reconciliation_fails_on_a_planted_fault(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    with planted.conn, planted.conn.cursor() as cur:
+        cur.execute(
+            """
+            delete from marts_a.fct_churn_events where churn_group = 'involuntary';
+            update marts_a.complaint_to_churn set attributed_churn_count = 7 where is_attributed and horizon_days = 90;
+            update marts_a.metrics set _batch_id = 99 where metric = 'survival'
+            """
+        )
+    statuses = dbt_test(planted, monkeypatch, ["path:tests/marts"])
+    assert statuses == dict.fromkeys(RECONCILIATIONS, "fail")
