@@ -201,7 +201,7 @@ class Night:
         with conn, conn.cursor() as cur:
             cur.execute(
                 "update ops.batches set code_hash = %s, seed_hash = %s where batch_id = %s",
-                (dbt.digest("staging", "intermediate", "marts"), dbt.digest("seed"), batch_id),
+                (dbt.code_digest(), dbt.digest("seed"), batch_id),
             )
 
 

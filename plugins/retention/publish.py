@@ -176,7 +176,10 @@ def publish(conn: Connection, batch_id: int, force: bool = False) -> Publication
 
 
 def rollback(conn: Connection) -> Publication:
-    """Point the views back at the other slot, as it was published before. Raises PublishRefused when it is gone."""
+    """Point the views back at the other slot, as it was published before. Raises PublishRefused when it is gone.
+
+    The night that is withdrawn is unfinished again: running it again builds, checks and publishes it anew.
+    """
     with _transaction(conn) as cur:
         slot = _idle(_read_slots(cur))
         if slot.state == "building":
@@ -208,6 +211,9 @@ def _switch(conn: Connection, slot: _Slot, action: Action) -> Publication:
         for row in now:
             if row.state == "live":
                 _set_slot(cur, row.slot, "checked", row.batch_id)
+                if action == "rollback":
+                    withdraw = "update ops.batches set state = 'open', published_at = null where batch_id = %s"
+                    cur.execute(withdraw, (row.batch_id,))
         assert slot.batch_id is not None  # a checked slot has a batch
         _set_slot(cur, slot.slot, "live", slot.batch_id)
         return _record(cur, slot, action, contents)

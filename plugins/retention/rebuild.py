@@ -72,8 +72,8 @@ class Comparison:
         different = ", ".join(
             f"{mart.mart} ({_rows(mart.published)} published, {_rows(mart.rebuilt)} rebuilt)" for mart in self.differing
         )
-        changed = [name for name, same in (("models", self.is_same_code), ("seeds", self.is_same_seeds)) if not same]
-        reason = f"changed since: {' and '.join(changed)}" if changed else "models and seeds are the same as then"
+        changed = [name for name, same in (("code", self.is_same_code), ("seeds", self.is_same_seeds)) if not same]
+        reason = f"changed since: {' and '.join(changed)}" if changed else "code and seeds are the same as then"
         return f"{night}: different in {different}; {reason}"
 
 
@@ -112,7 +112,7 @@ def rebuild(night: "Night", batch_id: int) -> Comparison:
             comparison = Comparison(
                 batch_id,
                 as_of,
-                is_same_code=dbt.digest("staging", "intermediate", "marts") == code_hash,
+                is_same_code=dbt.code_digest() == code_hash,
                 is_same_seeds=dbt.digest("seed") == seed_hash,
                 marts=_compare(conn, batch_id, f"{prefix}marts"),
             )

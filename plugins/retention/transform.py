@@ -123,6 +123,13 @@ class Dbt:
         parts = sorted(digest for layer in layers for digest in self.hashes(layer).values())
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
+    def code_digest(self) -> str:
+        """One hash of the models and of the Python that writes what they read."""
+        package = Path(__file__).parent
+        sources = sorted(path for room in ("text", "outcomes") for path in (package / room).glob("*.py"))
+        parts = [self.digest("staging", "intermediate", "marts"), *(path.read_text("utf-8") for path in sources)]
+        return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+
     def _hash(self, uid: str, known: dict[str, str]) -> str:
         if uid not in known:
             node = self.manifest.nodes[uid]

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 import pytest
+
 from retention.local import processes, settings, setup
 from retention.local.home import Home
 
@@ -112,20 +113,23 @@ def test_the_next_night_is_a_day_later(home: Home) -> None:
 
 
 def test_a_failing_step_is_explained_and_marts_keep_serving(home: Home) -> None:
-    with closing(psycopg2.connect(home.cluster.dsn("helpdesk"))) as conn, conn, conn.cursor() as cur:
-        cur.execute("alter table tickets rename column priority to urgency")
-    try:
-        failed = retention(home, "run")
-    finally:
-        with closing(psycopg2.connect(home.cluster.dsn("helpdesk"))) as conn, conn, conn.cursor() as cur:
-            cur.execute("alter table tickets rename column urgency to priority")
+    def change(statement: str) -> None:
+        with closing(psycopg2.connect(home.cluster.dsn("crm"))) as conn, conn, conn.cursor() as cur:
+            cur.execute(statement)
+
+    change("revoke select on plans from source_reader")
+    failed = retention(home, "run")
     assert failed.returncode == 1
+    assert "extract crm.plans failed and will be tried again" in failed.stdout
     assert "stopped before publish" in failed.stdout
-    assert "helpdesk.tickets" in failed.stdout
-    assert "priority" in failed.stdout
+    assert "extract crm.plans: " in failed.stdout
     assert "Traceback" not in failed.stdout
     assert rows(home, "select count(*) from marts.metrics") != [(0,)]
     assert of_this_home(home) == []
+    change("grant select on plans to source_reader")
+    done = retention(home, "run")
+    assert done.returncode == 0, done.stdout
+    assert "continued:" in done.stdout
 
 
 def test_up_serves_a_ui_with_a_login_on_loopback_and_down_leaves_nothing(home: Home) -> None:

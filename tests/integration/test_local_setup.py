@@ -1,5 +1,6 @@
 """The machine room on a real PostgreSQL of its own: from nothing, again, moved, interrupted, beside somebody else's."""
 
+import os
 import shutil
 import socket
 import stat
@@ -11,9 +12,10 @@ import psycopg2
 import pytest
 from rich.console import Console
 
-from retention.local import databases, settings, setup
+from retention.local import databases, postgres, settings, setup
 from retention.local.console import Progress
 from retention.local.home import Home, LocalError
+from retention.local.postgres import Cluster
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -159,6 +161,19 @@ def test_an_interrupted_initdb_is_started_over(tmp_path: Path) -> None:
         assert home.cluster.is_running()
     finally:
         home.cluster.stop("immediate")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+def test_a_checkout_that_only_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    programs = shutil.copytree(postgres.binary("initdb").parents[1], closed / "pg", symlinks=True) / "bin"
+    monkeypatch.setattr(postgres, "_binaries", lambda: programs)
+    cluster = Cluster(closed / "home").start()
+    try:
+        assert cluster.is_running()
+    finally:
+        cluster.stop("immediate")
 
 
 def test_a_moved_home_goes_on(tmp_path: Path) -> None:

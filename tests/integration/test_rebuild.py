@@ -50,7 +50,7 @@ def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: 
     ]
     assert str(comparison) == (
         f"batch {batch_id} (as of 2026-02-04T23:00:00+00:00) rebuilt: different in dim_subscription "
-        "(0 rows published, 1 rows rebuilt); models and seeds are the same as then"
+        "(0 rows published, 1 rows rebuilt); code and seeds are the same as then"
     )
     assert scalar(spec.etl_dsn, SCRATCH) == 0
     assert scalar(spec.etl_dsn, "select count(*) from marts.dim_subscription") == 0
@@ -68,6 +68,6 @@ def test_the_message_says_what_may_explain_a_difference() -> None:
     comparison = Comparison(4, AS_OF, is_same_code=False, is_same_seeds=False, marts=(gone, same))
     assert comparison.differing == (gone,)
     assert str(comparison).endswith(
-        "different in gone (3 rows published, not rebuilt); changed since: models and seeds"
+        "different in gone (3 rows published, not rebuilt); changed since: code and seeds"
     )
     assert str(Comparison(4, AS_OF, True, True, (same,))).endswith("rebuilt: all 1 marts equal what was published")

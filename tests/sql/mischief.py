@@ -134,7 +134,8 @@ class Mischief:
             return {
                 **links, "opened_at": event_at, "resolved_at": resolved_at,
                 "merged_into_ticket_id": maybe(pick(TICKETS)), "has_leaving_flag": pick([None, False, True]),
-                "is_test": self.random.random() < 0.1, "is_spam": self.random.random() < 0.1, "agent_id": maybe("a1"), "team_id": maybe("m1"),
+                "is_test": self.random.random() < 0.1, "is_spam": self.random.random() < 0.1,
+                "agent_id": maybe("a1"), "team_id": maybe("m1"),
             }  # fmt: skip
         return {
             **links, "ticket_id": maybe(pick(TICKETS), pick(TICKETS), "t-unknown"), "started_at": event_at,

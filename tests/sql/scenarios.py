@@ -217,3 +217,80 @@ def departures(one: Book, two: Book) -> None:
     one.subscriber("closed-after-silence", product="prepaid")
     one.revenue("closed-after-silence", "2026-01-01", at(1), at(3))
     one.event("closed-after-silence", "technical", at(110))
+
+
+def changes(one: Book, two: Book) -> None:
+    """One change for each way in which a load reaches a subject; no two share one, so none is helped by another."""
+    # The CRM changes under a contact that names a party, a number or a subscription.
+    one.subscriber("sold", party="seller")
+    one.contact("of-seller", at(10), party_id="seller")
+    two.add("crm.subscriptions", subscription_id="sold", party_id="buyer")
+    two.add("crm.subscriptions", subscription_id="second", party_id="doubled")
+    one.subscriber("first", party="doubled")
+    one.contact("of-doubled", at(10), party_id="doubled")
+    one.add(
+        "crm.msisdn_periods", msisdn_period_id="moved", msisdn="79020000001", subscription_id="giver", valid_from=at(0)
+    )
+    two.add(
+        "crm.msisdn_periods", msisdn_period_id="moved", msisdn="79020000001", subscription_id="taker", valid_from=at(0)
+    )
+    one.subscriber("giver")
+    one.subscriber("taker")
+    one.contact("by-moved-number", at(10), msisdn="79020000001")
+    one.add(
+        "crm.msisdn_periods", msisdn_period_id="early", msisdn="79020000002", subscription_id="late", valid_from=at(0)
+    )
+    one.contact("by-early-number", at(10), msisdn="79020000002")
+    one.contact("names-later", at(10), subscription_id="later")
+    for name in ("late", "later", "root-later"):
+        two.subscriber(name)
+    one.contact("by-nobody", at(10), party_id="hired")
+    one.add("crm.parties", party_id="hired")
+    one.subscriber("hired", party="hired-too")
+    one.contact("hired", at(10), subscription_id="hired")
+    for party in ("hired", "hired-too"):
+        two.add("crm.parties", party_id=party, is_staff=True)
+    one.add("crm.regions", region_id="moved", time_zone="Europe/Moscow")
+    two.add("crm.regions", region_id="moved", time_zone="Asia/Vladivostok")
+    one.subscriber("in-region", region_id="moved")
+    one.add("crm.parties", party_id="in-region", region_id="moved")
+    one.add("crm.subscriptions", subscription_id="through-party", party_id="in-region")
+    # Rows that change where they belong, and rows that go.
+    one.subscriber("wrong")
+    one.subscriber("right")
+    for book, owner in ((one, "wrong"), (two, "right")):
+        book.event(owner, "death", at(10), subscription_event_id="corrected")
+        book.ticket_event(f"{owner}-ticket", "status", at(11), "resolved", ticket_event_id="corrected too")
+        one.ticket(f"{owner}-ticket", at(10), subscription_id=f"{owner}-owner")
+        one.subscriber(f"{owner}-owner")
+    one.ticket("left-alone", at(10), subscription_id="wrong")
+    one.contact("moving", at(10), ticket_id="left-alone")
+    two.contact("moving", at(10), ticket_id="somewhere-else")
+    one.subscriber("ended")
+    one.contact("of-ended", at(10), subscription_id="ended")
+    two.deleted["crm.subscriptions"].append({"subscription_id": "ended"})
+    one.add("web.public_reviews", review_id="withdrawn", rating=1, posted_at=at(10))
+    two.deleted["web.public_reviews"].append({"review_id": "withdrawn"})
+    # Merged tickets: what is said of the root reaches contacts two steps below.
+    for root in ("root", "root-with-name"):
+        one.ticket(f"{root}-2", at(10), merged_into_ticket_id=f"{root}-1")
+        one.ticket(f"{root}-1", at(10), merged_into_ticket_id=root)
+        one.contact(f"below-{root}", at(10), ticket_id=f"{root}-2")
+    one.ticket("root", at(10))
+    two.ticket("root", at(10), subscription_id="root-owner", topic_code="roaming")
+    one.subscriber("root-owner")
+    one.ticket("root-with-name", at(10), subscription_id="root-later")
+    # No news at all, but as_of moved on.
+    one.subscriber("waiting")
+    one.ticket("waiting-log", at(10))
+    one.ticket_event("waiting-log", "status", at(120, 5), "resolved")
+    one.contact("waiting-log", at(10), subscription_id="waiting", ticket_id="waiting-log")
+    one.subscriber("waiting-row")
+    one.ticket("waiting-row", at(10), resolved_at=at(120, 5))
+    one.contact("waiting-row", at(10), subscription_id="waiting-row", ticket_id="waiting-row")
+    one.subscriber("waiting-order")
+    one.event("waiting-order", "disconnect_order", at(120, 5), effective_at=at(120, 6))
+    one.ticket("opened-later", at(120, 5), subscription_id="waiting")
+    one.add("web.public_reviews", review_id="posted-later", rating=1, posted_at=at(120, 5))
+    one.subscriber("waiting-revenue", product="prepaid")
+    one.revenue("waiting-revenue", "2026-05-01", at(120, 5), at(120, 6))

@@ -60,8 +60,9 @@ def test_the_unit_tests_beside_the_models_pass(planted: Planted, monkeypatch: py
 
 
 def test_keys_are_unique_and_present(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
-    statuses = dbt_test(planted, monkeypatch, "path:models/intermediate,test_type:data")
-    assert len(statuses) > 40
+    layers = [f"path:models/{layer},test_type:data" for layer in ("staging", "intermediate")]
+    statuses = dbt_test(planted, monkeypatch, *layers)
+    assert len(statuses) > 120
     assert {name for name, status in statuses.items() if status != "pass"} == set()
 
 

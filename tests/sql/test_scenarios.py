@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from planting import Planted, at
-from scenarios import NIGHTS, Book, complaints, departures, identities
+from planting import Planted, at, differing
+from scenarios import NIGHTS, Book, changes, complaints, departures, identities
 
 from conftest import Warehouse
 
@@ -19,7 +19,7 @@ def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactor
     conn = shared_warehouse.connect("etl")
     warehouse = Planted(shared_warehouse.dsn("etl"), conn, tmp_path_factory.mktemp("dbt"))
     books = (Book(), Book())
-    for plant in (identities, complaints, departures):
+    for plant in (identities, complaints, departures, changes):
         plant(*books)
     for as_of, book in zip(NIGHTS, books, strict=True):
         warehouse.open(as_of)
@@ -171,7 +171,8 @@ def test_a_reopen_keeps_the_first_resolution_and_after_the_gap_begins_a_new_epis
     query = """select first_resolved_at, last_resolved_at, reopen_count
         from intermediate.int_tickets_resolved where ticket_id = 'reopened'"""
     assert planted.row(query) == (at(2), at(55), 1)
-    assert episodes(planted, "reopened") == 2
+    query = "select first_resolved_at from intermediate.int_episodes where subject_id = 'reopened' order by started_at"
+    assert planted.rows(query) == [(at(2),), (at(55),)]
 
 
 def test_repeats_are_customers_contacts_from_four_hours_to_the_window(planted: Planted) -> None:  # 72
@@ -309,3 +310,20 @@ def test_maturity_is_cut_off_by_product_and_cause(planted: Planted) -> None:  # 
     columns = "knowable_until_order, knowable_until_any"
     assert outcome(planted, "ported", columns) == (at(120, 2), at(120, 2))
     assert outcome(planted, "silent", columns) == (at(120, 2), at(31, 2))
+
+
+# What a night recomputes
+
+
+def test_every_way_in_which_a_load_reaches_a_subject_is_followed(planted: Planted) -> None:
+    """Last: it refreshes everything in full."""
+    before = planted.hashes()
+    assert linked(planted, "of-seller") == [("contact:of-seller", None, None)]
+    assert linked(planted, "by-moved-number") == [("taker", "msisdn", None)]
+    assert linked(planted, "by-early-number") == [("late", "msisdn", None)]
+    assert linked(planted, "hired") == [("hired", "explicit", "staff")]
+    assert linked(planted, "ticket:left-alone") == [("wrong", "ticket", None)]
+    assert linked(planted, "below-root") == [("root-owner", "root_ticket", None)]
+    assert linked(planted, "review:withdrawn") == []
+    planted.refresh()
+    assert differing(before, planted.hashes()) == []

@@ -70,7 +70,9 @@ def _unprivileged_prefix(folder: Path) -> list[str]:
     reachable = [*prefix, "test", "-x", str(binary("postgres")), "-a", "-x", str(folder)]
     if subprocess.run(reachable, check=False).returncode == 0:
         return prefix
-    with_capability = [*prefix, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    # Without the secure bit access(2), which initdb asks about its own binaries, does not count capabilities.
+    capability = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    with_capability = [*prefix, *capability]
     probe = subprocess.run([*with_capability, "true"], check=False, capture_output=True, text=True)
     if probe.returncode != 0:
         raise PostgresError(

@@ -47,14 +47,19 @@ def start(home: Home, names: tuple[str, ...]) -> Api:
         processes.stop(home)
     _bury_dead_jobs(home)
     for name in names:
-        command = [sys.executable, "-m", "airflow", name, *_ARGUMENTS.get(name, ())]
-        processes.start(home, name, command, environment)
+        processes.start(home, name, _command(name, is_short_lived=names == FOR_A_RUN), environment)
     return _connect(home)
 
 
 def is_serving(home: Home) -> bool:
     """Whether everything that `retention up` starts lives."""
     return set(FOR_THE_UI) <= set(processes.alive(home))
+
+
+def _command(name: str, is_short_lived: bool) -> list[str]:
+    preloads = is_short_lived and name == "scheduler"
+    program = ["retention.local.scheduler"] if preloads else ["airflow", name]
+    return [sys.executable, "-m", *program, *_ARGUMENTS.get(name, ())]
 
 
 def _connect(home: Home) -> Api:

@@ -115,6 +115,8 @@ def refresh_env(home: Home) -> dict[str, str]:
         # Every run has its own code on disk here; versions would only be re-read.
         "AIRFLOW__DAG_PROCESSOR__DISABLE_BUNDLE_VERSIONING": "True",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        # Great Expectations tells hundreds of things about itself at import.
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "great_expectations=WARNING",
         "GX_ANALYTICS_ENABLED": "false",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }

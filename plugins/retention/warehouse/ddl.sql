@@ -5,6 +5,7 @@ create schema if not exists signals authorization etl;
 create schema if not exists seeds authorization etl;
 create schema if not exists staging authorization etl;
 create schema if not exists intermediate authorization etl;
+create schema if not exists touched authorization etl;
 create schema if not exists outcomes authorization etl;
 create schema if not exists marts_a authorization publisher;
 create schema if not exists marts_b authorization publisher;

@@ -17,6 +17,10 @@ tickets as (
     select * from {{ ref('int_tickets_resolved') }}
 ),
 
+intervals as (
+    select * from {{ ref('int_ticket_intervals') }}
+),
+
 totals as (
     select
         episode_contacts.episode_id,
@@ -28,6 +32,19 @@ totals as (
         max(case when contacts.is_on_behalf then 1 else 0 end) as on_behalf_count
     from episode_contacts
     inner join contacts on episode_contacts.contact_id = contacts.contact_id
+    group by episode_contacts.episode_id
+),
+
+-- A ticket may have been resolved before, in an earlier episode.
+resolutions as (
+    select
+        episode_contacts.episode_id,
+        min(intervals.closed_at) as first_resolved_at
+    from episode_contacts
+    inner join contacts on episode_contacts.contact_id = contacts.contact_id
+    inner join intervals
+        on contacts.root_ticket_id = intervals.ticket_id and contacts.started_at <= intervals.closed_at
+    where episode_contacts.contact_position = 1
     group by episode_contacts.episode_id
 )
 
@@ -53,11 +70,12 @@ select
     totals.on_behalf_count > 0 as is_on_behalf,
     contacts.started_at,
     totals.last_contact_at,
-    tickets.first_resolved_at,
+    resolutions.first_resolved_at,
     -- Empty while a ticket of it is open: an unresolved episode does not close.
     case when totals.held_until < timestamptz '9999-12-31 00:00:00+00' then totals.held_until end as closes_at
 from episode_contacts
 inner join contacts on episode_contacts.contact_id = contacts.contact_id
 inner join totals on episode_contacts.episode_id = totals.episode_id
 left join tickets on contacts.root_ticket_id = tickets.ticket_id
+left join resolutions on episode_contacts.episode_id = resolutions.episode_id
 where episode_contacts.contact_position = 1

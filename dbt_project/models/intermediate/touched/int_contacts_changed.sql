@@ -1,4 +1,4 @@
--- Grain: one row per contact whose own facts or ticket changed or became visible; also reviews, tickets without contacts.
+-- Grain: one row per contact whose facts or ticket changed or became visible; also reviews, tickets without contacts.
 {{ config(materialized='table') }}
 
 with
