@@ -6,6 +6,7 @@ at once costs a scan per expectation. The import of Great Expectations takes 5 s
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from psycopg2.extensions import connection as Connection
 from retention.quality.suites import Expectation, Suite
 from retention.quality.verdict import MAX_KEYS, Check
 
+# In a traceback: PostgreSQL's own error, else the class of the last exception; never the text behind it.
+_DATABASE_ERROR = re.compile(r"psycopg2\.errors\.(\w+)")
+_EXCEPTION = re.compile(r"^(?:[\w.]+\.)?([A-Z]\w+(?:Error|Exception))\b", re.MULTILINE)
 _UNIQUE_TOGETHER = "expect_compound_columns_to_be_unique"
 
 
@@ -134,6 +138,6 @@ def _error_kind(result: dict[str, Any]) -> str:
     """The class of the exception that a check ended with."""
     info = result["exception_info"]
     entries = [info] if "exception_traceback" in info else list(info.values())
-    last = str(entries[0].get("exception_traceback") or "").strip().splitlines()
-    named = [line.partition(":")[0] for line in last if line[:1].isalpha() and ":" in line]
-    return (named[-1] if named else "unknown error").rsplit(".", 1)[-1][:60]
+    trace = str(entries[0].get("exception_traceback") or "")
+    named = _DATABASE_ERROR.findall(trace) or _EXCEPTION.findall(trace)
+    return named[-1] if named else "unknown error"

@@ -10,6 +10,8 @@ from psycopg2.extras import execute_values
 from retention.quality.suites import Gate, Severity
 
 MAX_KEYS = 20
+#: How many failed checks a message lists.
+MAX_LINES = 20
 RUNBOOK = "docs/runbooks/checks.md"
 
 
@@ -64,7 +66,9 @@ class GateFailed(RuntimeError):
     def __init__(self, gate: Gate, verdict: Verdict, serving: str) -> None:
         failed = verdict.critical_failures
         lines = [f"gate {gate}: {len(failed)} critical of {len(verdict.checks)} checks failed."]
-        lines += [f"- {check}" for check in failed]
+        lines += [f"- {check}" for check in failed[:MAX_LINES]]
+        if len(failed) > MAX_LINES:
+            lines.append(f"- and {len(failed) - MAX_LINES} more, all in ops.checks")
         lines.append(f"Nothing was published; {serving}.")
         lines.append(f"Next: `retention status` lists all checks; what to do about each is in {RUNBOOK}.")
         super().__init__("\n".join(lines))
