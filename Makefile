@@ -1,10 +1,10 @@
-# Everything a newcomer runs. Needs Python 3.11 to 3.13 and make; the rest is installed into .venv and .local.
+# Everything a newcomer runs. Needs Python 3.11 to 3.14 and make; the rest is installed into .venv and .local.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 LEVELS := tests/unit tests/dags tests/sql tests/integration tests/faults tests/real
 export UV_PYTHON_DOWNLOADS := never
@@ -81,5 +81,5 @@ environment: python
 
 .PHONY: python
 python:
-	@[ -n "$(PYTHON)" ] || { echo "Python 3.11, 3.12 or 3.13 is needed and was not found (python3 is $$(python3 --version 2>&1)). Nothing was done."; \
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 to 3.14 is needed and was not found (python3 is $$(python3 --version 2>&1)). Nothing was done."; \
 		echo "Install one, or name it: make run PYTHON=/path/to/python3.12"; exit 1; }

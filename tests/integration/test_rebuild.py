@@ -67,7 +67,5 @@ def test_the_message_says_what_may_explain_a_difference() -> None:
     same = MartComparison("same", (3, "7"), (3, "7"))
     comparison = Comparison(4, AS_OF, is_same_code=False, is_same_seeds=False, marts=(gone, same))
     assert comparison.differing == (gone,)
-    assert str(comparison).endswith(
-        "different in gone (3 rows published, not rebuilt); changed since: code and seeds"
-    )
+    assert str(comparison).endswith("different in gone (3 rows published, not rebuilt); changed since: code and seeds")
     assert str(Comparison(4, AS_OF, True, True, (same,))).endswith("rebuilt: all 1 marts equal what was published")

@@ -88,7 +88,7 @@ def read_contacts(conn: Connection, schema: str) -> pd.DataFrame:
 def count_excluded(conn: Connection, schema: str) -> Excluded:
     """How many index episodes `read_episodes` leaves out, each counted under the first reason that holds."""
     query = sql.SQL(
-        f"select count(*) filter (where not ({NOT_LEFT})), count(*) filter (where {NOT_LEFT} and not {NOT_CUT_OFF}) "
+        f"select count(*) filter (where not ({NOT_LEFT})), count(*) filter (where {NOT_LEFT} and not {NOT_CUT_OFF}) "  # noqa: S608 - constants of this module
         "from {} where is_index"
     )
     with conn.cursor() as cur:

@@ -97,11 +97,14 @@ create table if not exists ops.load_consumption (
 );
 
 create or replace view ops.loads_to_stage as
-select loads.load_id, loads.table_name
+select
+    loads.load_id,
+    loads.table_name
 from ops.loads as loads
 cross join ops.current_run as run
 left join ops.load_consumption as consumed on loads.load_id = consumed.load_id
-where loads.batch_id <= run.batch_id
+where
+    loads.batch_id <= run.batch_id
     and (consumed.batch_id is null or consumed.batch_id = run.batch_id);
 
 -- Finished steps of a batch; what a rerun may skip and what a night cost.

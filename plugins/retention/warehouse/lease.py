@@ -74,7 +74,8 @@ def lease(dsn: str, holder: str, step: str, wait_seconds: float) -> Iterator[Non
             if time.monotonic() >= deadline:
                 raise LeaseError(
                     f"run {other[0]} is working on the warehouse (step {other[1]}, last sign of life "
-                    f"{other[2]:.0f} s ago). {step} of {holder} did nothing. It can be run again when that run has ended: `retention status`."
+                    f"{other[2]:.0f} s ago). {step} of {holder} did nothing. "
+                    "It can be run again when that run has ended: `retention status`."
                 )
             time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
         stop = threading.Event()
