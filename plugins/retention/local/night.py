@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,7 @@ POOL_NOTE = "Tables read from the sources at once"
 ZONE = ZoneInfo("Europe/Moscow")
 NIGHT_HOUR = 2
 POLL_SECONDS = 0.4
+RETRY_MESSAGE_CHARS = 160
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def follow(home: Home, run_id: str, progress: Progress) -> list[Failure]:
 
 def _show(home: Home, warehouse: Connection, run_id: str, task: Task, progress: Progress) -> None:
     if task.state == "up_for_retry":
-        progress.warn(f"{task.label} failed and will be tried again: {_failure(home, run_id, task).message}")
+        message = shorten(_failure(home, run_id, task).message, RETRY_MESSAGE_CHARS)
+        progress.warn(f"{task.label} failed and will be tried again: {message}")
         return
     with warehouse.cursor() as cur:
         cur.execute(
