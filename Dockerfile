@@ -4,9 +4,9 @@ ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 RUN pip install --no-cache-dir uv
 WORKDIR /opt/retention
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --no-install-project
+RUN uv sync --locked --no-dev --extra production --no-install-project
 COPY plugins plugins
-RUN uv sync --locked --no-dev
+RUN uv sync --locked --no-dev --extra production
 
 FROM python:3.11-slim-trixie
 RUN apt-get update \

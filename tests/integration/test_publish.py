@@ -304,7 +304,7 @@ def test_a_reader_sees_only_whole_publications_of_twenty(publisher: Publisher) -
     def poll(first: str, second: str) -> None:
         conn = publisher.warehouse.connect("bi_reader")
         with conn.cursor() as cur:
-            while not stop.is_set():
+            while not stop.wait(0.005):
                 try:
                     cur.execute(query.format(first, second))
                     (low, high, other_low, other_high, rows) = cur.fetchone() or (0, 0, 0, 0, 0)

@@ -1,9 +1,7 @@
 """Installing on a PostgreSQL server that is not ours to start: what the production compose file runs before Airflow."""
 
-import json
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
@@ -11,7 +9,6 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, make_dsn, parse_dsn
 from psycopg2.extensions import connection as Connection
 
 from retention.local.home import LocalError
-from retention.local.settings import UI_USER
 from retention.sources.contract import create_raw_tables
 from retention.warehouse.install import ROLES, install_roles, install_schemas
 
@@ -52,11 +49,6 @@ def install_from(environment: Mapping[str, str]) -> str:
         raise LocalError(f"not set: {', '.join(missing)}. Nothing was installed. See .env.example")
     admin_dsn = environment["RETENTION_ADMIN_URL"]
     install_server(admin_dsn, {role: environment[f"RETENTION_PASSWORD_{role.upper()}"] for role in roles})
-    logins = environment.get("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE")
-    if logins and environment.get("RETENTION_UI_PASSWORD"):
-        path = Path(logins)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps({UI_USER: environment["RETENTION_UI_PASSWORD"]}))
     server = parse_dsn(admin_dsn)
     return f"{server.get('host', 'localhost')}:{server.get('port', '5432')}"
 

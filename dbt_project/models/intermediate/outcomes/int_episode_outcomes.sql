@@ -1,5 +1,6 @@
 -- Grain: one row per complaint episode of a subscription: its level, its outcome, and until when that can be known.
-{{ config(materialized='view') }}
+-- Built whole every night, because time moves the verdicts; what it costs grows with episodes, not with subscribers.
+{{ config(materialized='table', indexes=[{'columns': ['episode_id'], 'unique': true}]) }}
 
 with
 
@@ -31,17 +32,6 @@ churn as (
 
 subscriptions as (
     select * from {{ ref('int_subscriptions') }}
-),
-
-subscription_events as (
-    select staged.*
-    from {{ ref('stg_crm__subscription_events') }} as staged
-    cross join run
-    where {{ is_visible('staged.event_at', 'staged.recorded_at') }}
-),
-
-usage_months as (
-    select * from {{ ref('stg_crm__usage_months') }}
 ),
 
 churn_rules as (
@@ -104,6 +94,25 @@ departures as (
             else ended_at
         end as departed_at
     from seen
+),
+
+leavers as (
+    select distinct subscription_id from departures
+),
+
+-- Only of those who complained and left: usage is the largest table there is.
+subscription_events as (
+    select staged.*
+    from leavers
+    inner join {{ ref('stg_crm__subscription_events') }} as staged on leavers.subscription_id = staged.subscription_id
+    cross join run
+    where {{ is_visible('staged.event_at', 'staged.recorded_at') }}
+),
+
+usage_months as (
+    select staged.*
+    from leavers
+    inner join {{ ref('stg_crm__usage_months') }} as staged on leavers.subscription_id = staged.subscription_id
 ),
 
 -- The last end before the complaint, unless the subscriber was back by then.
@@ -307,11 +316,11 @@ first_returns as (
         ranked_returns.episode_id,
         ranked_returns.returned_at,
         coalesce(
-            max(usage_months.last_revenue_at) >= {{ add_days('ranked_returns.returned_at', 30) }},
+            max(staged.last_revenue_at) >= {{ add_days('ranked_returns.returned_at', 30) }},
             false
         ) as returned_revenue_30d
     from ranked_returns
-    left join usage_months on ranked_returns.subscription_id = usage_months.subscription_id
+    left join {{ ref('stg_crm__usage_months') }} as staged on ranked_returns.subscription_id = staged.subscription_id
     where ranked_returns.return_rank = 1
     group by ranked_returns.episode_id, ranked_returns.returned_at
 ),

@@ -1,5 +1,5 @@
 -- Grain: one row per complaint contact that a customer of ours began: did the customer come back, and can it be said?
-{{ config(materialized='view') }}
+{{ config(materialized='table') }}
 
 with
 
