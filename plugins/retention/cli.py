@@ -117,6 +117,20 @@ def rollback() -> None:
 
 
 @app.command()
+def rebuild(batch: Annotated[int, typer.Argument(min=1, help="A published batch: see `retention status`.")]) -> None:
+    """Build a past night again from the loads it had, beside the marts, and compare it with what was published."""
+    with _working() as (home, progress):
+        from retention import rebuild as past
+        from retention.local import settings
+
+        with progress.doing(f"rebuild of batch {batch}"):
+            comparison = past.rebuild(settings.dsn(home, "warehouse", "etl"), home.project, home.work, batch)
+        progress.say(str(comparison))
+        if comparison.differing:
+            raise typer.Exit(1)
+
+
+@app.command()
 def doctor() -> None:
     """What the sources' profile maps, what is missing, and which marts will be empty for it."""
     with _working(alone=False) as (home, progress):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
@@ -17,9 +17,6 @@ from psycopg2.extensions import connection as Connection
 from retention.outcomes.track import track_outcomes
 from retention.row_hash import row_hash
 from retention.transform import Dbt, Project
-
-if TYPE_CHECKING:
-    from retention.night import Night
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +74,14 @@ class Comparison:
         return f"{night}: different in {different}; {reason}"
 
 
-def rebuild(night: "Night", batch_id: int) -> Comparison:
+def rebuild(etl_dsn: str, project: Path, work: Path, batch_id: int) -> Comparison:
     """Rebuild a published batch into schemas `rebuild_<batch>_*`, compare, and drop them.
 
-    Of `night` only the warehouse, the project and the work folder are used: no source is read and no lease is taken.
+    `project` is the checkout, `work` a folder for dbt's artefacts. No source is read and no lease is taken.
     Raises RebuildError when the batch was never published or is being rebuilt already, and what dbt and the outcomes
     raise.
     """
-    conn = psycopg2.connect(night.etl_dsn, application_name="retention rebuild")
+    conn = psycopg2.connect(etl_dsn, application_name="retention rebuild")
     try:
         with conn, conn.cursor() as cur:
             cur.execute(
@@ -98,10 +95,11 @@ def rebuild(night: "Night", batch_id: int) -> Comparison:
         prefix = f"rebuild_{batch_id}_"
         with _scratch(conn, batch_id, prefix):
             _set_run(conn, prefix, batch_id, as_of)
-            target = night.work / "dbt" / "rebuild"
+            target = work / "dbt" / "rebuild"
             target.mkdir(parents=True, exist_ok=True)
-            project = night.project / "dbt_project"
-            dbt = Dbt(Project(project, target, night.etl_dsn, f"{prefix}marts", prefix, run_schema=f"{prefix}ops"))
+            dbt = Dbt(
+                Project(project / "dbt_project", target, etl_dsn, f"{prefix}marts", prefix, run_schema=f"{prefix}ops")
+            )
             dbt.build_models(("staging", "intermediate"), {})
             track_outcomes(
                 conn, as_of, batch_id,

@@ -76,6 +76,7 @@ def test_incremental_nights_equal_a_full_refresh(operator: NightSpec, tmp_path: 
 
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_a_rebuild_of_a_night_equals_what_was_published(operator: NightSpec, batch: int) -> None:
-    comparison = rebuild(operator.night("rebuild"), batch)
+    night = operator.night()
+    comparison = rebuild(night.etl_dsn, night.project, night.work, batch)
     assert comparison.differing == ()
     assert comparison.compared > 5

@@ -23,7 +23,7 @@ def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: 
     night = spec.night()
     batch_id = night.open(AS_OF)
     with pytest.raises(RebuildError, match=f"batch {batch_id} was never published"):
-        rebuild(night, batch_id)
+        rebuild(night.etl_dsn, night.project, night.work, batch_id)
     for step in (night.transform, night.track_outcomes, night.build_marts):
         step(batch_id)
     publisher = shared_warehouse.connect("publisher")
@@ -43,7 +43,7 @@ def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: 
             """,
             (batch_id,),
         )
-    comparison = rebuild(night, batch_id)
+    comparison = rebuild(night.etl_dsn, night.project, night.work, batch_id)
     assert comparison.compared == len(published.marts)
     assert [(mart.mart, mart.published, mart.rebuilt and mart.rebuilt[0]) for mart in comparison.differing] == [
         ("dim_subscription", (0, "0"), 1)
@@ -58,7 +58,7 @@ def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: 
     with etl, etl.cursor() as cur:
         cur.execute("select pg_advisory_lock(hashtext('retention rebuild'), %s)", (batch_id,))
     with pytest.raises(RebuildError, match="is being rebuilt by somebody else"):
-        rebuild(night, batch_id)
+        rebuild(night.etl_dsn, night.project, night.work, batch_id)
     etl.close()
 
 

@@ -8,22 +8,33 @@ import copy
 import hashlib
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from retention.local.server import AIRFLOW
+from retention.warehouse.install import ROLES
+
 PROJECT = Path(__file__).resolve().parents[2]
 SCHEMA = Path(__file__).with_name("compose-spec.json")
 SECRET = re.compile(r"PASSWORD|SECRET|KEY|CONN", re.IGNORECASE)
 #: Names that look like secrets and are not.
-HARMLESS = {
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC",
-}
+HARMLESS = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
+AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+#: What Airflow's processes must agree on: one signs, another verifies; one encrypts, another reads.
+SHARED = (
+    "AIRFLOW__API_AUTH__JWT_SECRET",
+    "AIRFLOW__API__SECRET_KEY",
+    "AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+    "AIRFLOW__CORE__FERNET_KEY",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+)
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?P<rule>:\?|:-|\?|-)?(?P<rest>[^}]*)\}")
 Compose = dict[str, Any]
 
@@ -58,6 +69,28 @@ def faults(compose: Compose) -> Iterator[str]:
     for match in VARIABLE.finditer(json.dumps(compose)):
         if SECRET.search(match["name"]) and match["rule"] != ":?":
             yield f"{match['name']} has a default or may be empty"
+    yield from airflow_faults(services)
+
+
+def airflow_faults(services: Compose) -> Iterator[str]:
+    """What would keep Airflow's processes apart, or let in who should not be."""
+    airflow = {name: service for name, service in services.items() if name != "postgres"}
+    for name, service in airflow.items():
+        environment = service.get("environment", {})
+        if environment.get("AIRFLOW__CORE__AUTH_MANAGER") != AUTH_MANAGER:
+            yield f"{name}: auth manager {environment.get('AIRFLOW__CORE__AUTH_MANAGER')}"
+        yield from (f"{name}: {variable} is for development only" for variable in environment if "SIMPLE" in variable)
+        yield from (f"{name}: {variable} is not set" for variable in SHARED if not environment.get(variable))
+    for variable in SHARED:
+        if len({str(service.get("environment", {}).get(variable)) for service in airflow.values()}) > 1:
+            yield f"{variable} differs between services"
+    for name, service in airflow.items():
+        url = urlsplit(str(service.get("environment", {}).get("AIRFLOW__CORE__EXECUTION_API_SERVER_URL")))
+        if (url.hostname, url.path) != ("api-server", "/execution/"):
+            yield f"{name}: tasks would report to {url.hostname}{url.path}"
+        words = " ".join(service.get("command", []))
+        if "--password" in words:
+            yield f"{name}: a password in the process list"
 
 
 @pytest.fixture
@@ -112,6 +145,37 @@ def put(path: str, value: object) -> Callable[[Compose], None]:
         (put("services/api-server/ports", ["8080:8080"]), "api-server: port 8080:8080 is open to the network"),
         (put("services/scheduler/volumes", ["./dags:/opt/retention/dags"]), "scheduler: dags can be written"),
         (put("services/scheduler/volumes", ["lost:/data"]), "scheduler: volume lost is not declared"),
+        (put("services/api-server/environment/AIRFLOW__CORE__AUTH_MANAGER", None), "api-server: auth manager None"),
+        (
+            put(
+                "services/api-server/environment/AIRFLOW__CORE__AUTH_MANAGER",
+                "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            ),
+            "api-server: auth manager airflow.api_fastapi.auth.managers.simple",
+        ),
+        (
+            put("services/api-server/environment/AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS", "True"),
+            "api-server: AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS is for development only",
+        ),
+        (
+            put("services/scheduler/environment/AIRFLOW__API_AUTH__JWT_SECRET", "${OTHER_SECRET:?set}"),
+            "AIRFLOW__API_AUTH__JWT_SECRET differs between services",
+        ),
+        (
+            put("services/triggerer/environment/AIRFLOW__CORE__FERNET_KEY", None),
+            "triggerer: AIRFLOW__CORE__FERNET_KEY is not set",
+        ),
+        (
+            put(
+                "services/scheduler/environment/AIRFLOW__CORE__EXECUTION_API_SERVER_URL",
+                "http://localhost:8080/execution/",
+            ),
+            "scheduler: tasks would report to localhost/execution/",
+        ),
+        (
+            put("services/install/command", ["sh", "-ec", "airflow users create --password $$RETENTION_UI_PASSWORD"]),
+            "install: a password in the process list",
+        ),
         (put("services/scheduler/helthcheck", {}), "schema: $.services.scheduler: "),
         (put("services/scheduler/healthcheck/intervall", "1s"), "schema: $.services.scheduler.healthcheck: "),
     ],
@@ -119,6 +183,38 @@ def put(path: str, value: object) -> Callable[[Compose], None]:
 def test_a_planted_fault_is_found(compose: Compose, plant: Callable[[Compose], None], message: str) -> None:
     plant(compose)
     assert any(fault.startswith(message) for fault in faults(compose)), list(faults(compose))
+
+
+def test_install_prepares_everything_once_and_in_order(compose: Compose) -> None:
+    install = compose["services"]["install"]
+    script = install["command"][-1]
+    steps = ["retention install", "airflow db migrate", "airflow pools set sources ", "airflow users create"]
+    places = [script.find(step) for step in steps]
+    assert -1 not in places
+    assert places == sorted(places)
+    roles = {f"RETENTION_PASSWORD_{role.upper()}" for role in (*ROLES, AIRFLOW)}
+    used = set(re.findall(r"\$\$(\w+)", script)) | roles | {"RETENTION_ADMIN_URL"}
+    assert {name for name in used if ":?" not in install["environment"].get(name, "")} == set()
+
+
+def test_each_process_is_asked_for_its_own_health(compose: Compose) -> None:
+    checks = {name: " ".join(service["healthcheck"]["test"]) for name, service in compose["services"].items()
+              if "healthcheck" in service}  # fmt: skip
+    assert "/api/v2/monitor/health" in checks["api-server"]
+    jobs = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
+    for name, job in jobs.items():
+        assert checks[name] == f"CMD airflow jobs check --job-type {job} --local"
+
+
+def test_the_image_has_the_auth_manager_and_the_lock_knows_it() -> None:
+    syncs = re.findall(r"uv sync .*", (PROJECT / "Dockerfile").read_text())
+    assert syncs
+    assert [sync for sync in syncs if "--locked --no-dev --extra production" not in sync] == []
+    with (PROJECT / "pyproject.toml").open("rb") as stream:
+        extra = tomllib.load(stream)["project"]["optional-dependencies"]["production"]
+    with (PROJECT / "uv.lock").open("rb") as stream:
+        locked = {package["name"]: package.get("version") for package in tomllib.load(stream)["package"]}
+    assert extra == [f"apache-airflow-providers-fab=={locked['apache-airflow-providers-fab']}"]
 
 
 def test_every_variable_is_in_the_example_and_no_secret_has_a_value() -> None:

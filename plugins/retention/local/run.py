@@ -66,6 +66,11 @@ def _last_morning(now: datetime) -> datetime:
 
 def _explain(as_of: datetime, failures: list[night.Failure]) -> str:
     lines = [f"the night of {as_of:%Y-%m-%d} stopped before publish; marts serve what was published before."]
+    if not failures:
+        lines.append(
+            f"  Airflow ended {night.run_id_of(as_of)} without a failed step, and without publishing. A night before "
+            "the DAG's start_date has no steps. Its run is in Airflow's UI: `make up`."
+        )
     for failure in failures:
         lines += [f"  {failure.step}: {failure.message}", f"    log: {failure.log}"]
     lines.append("Mend the cause and run `make run` (or `retention run`) again: this night is continued.")
