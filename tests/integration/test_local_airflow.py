@@ -110,6 +110,13 @@ def test_the_next_night_is_a_day_later(home: Home) -> None:
     rolled = retention(home, "rollback")
     assert rolled.returncode == 0, rolled.stdout
     assert "rolled back to batch 1" in rolled.stdout
+    # A night that was withdrawn is run again, not skipped.
+    again = retention(home, "run")
+    assert again.returncode == 0, again.stdout
+    assert rows(home, "select batch_id, action from ops.publications order by publication_id") == [
+        (1, "publish"), (2, "publish"), (1, "rollback"), (2, "publish")
+    ]  # fmt: skip
+    assert rows(home, "select count(*) from ops.batches where state = 'published'") == [(2,)]
 
 
 def test_a_failing_step_is_explained_and_marts_keep_serving(home: Home) -> None:
