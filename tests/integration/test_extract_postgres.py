@@ -78,6 +78,14 @@ def test_a_quiet_night_appends_nothing(bench: Bench) -> None:
     assert quiet.watermark_from is not None
 
 
+def test_a_row_stamped_with_the_future_hides_no_later_change(bench: Bench) -> None:
+    bench.open_source(CREATE_TICKETS)
+    bench.open_source("update tickets set updated_at = '2099-01-01' where ticket_id = 't1'")
+    bench.load("helpdesk.tickets", TICKETS)
+    bench.open_source("update tickets set priority = 'low', updated_at = clock_timestamp() where ticket_id = 't2'")
+    assert bench.load("helpdesk.tickets", TICKETS).rows_appended == 1
+
+
 def test_a_deleted_key_that_comes_back_is_live_again(bench: Bench) -> None:
     bench.open_source(CREATE_TICKETS)
     bench.load("helpdesk.tickets", TICKETS)
@@ -265,6 +273,15 @@ def test_drift_stops_the_table_by_name(bench: Bench, change: str, message: str) 
     rest = "Nothing of this table was loaded; the night stops before publish."
     assert str(caught.value) == f"helpdesk.tickets: column {message}{rest}"
     assert bench.query("select count(*) from raw.helpdesk__tickets") == [(100,)]
+
+
+def test_a_column_that_the_profile_leaves_out_is_no_drift(bench: Bench) -> None:
+    bench.open_source(CREATE_TICKETS)
+    bench.load("helpdesk.tickets", TICKETS)
+    bench.open_source("alter table tickets drop column priority")
+    without = TICKETS.replace("table: tickets", "table: tickets, columns: {priority: null}")
+    assert bench.load("helpdesk.tickets", without).rows_appended == 100
+    assert bench.query("select count(distinct _load_id), count(priority) from raw.helpdesk__tickets") == [(2, 100)]
 
 
 def test_a_newly_supplied_column_reaches_old_rows(bench: Bench) -> None:

@@ -105,7 +105,9 @@ class Parser:
 
     def _picks(self, header: list[str], file: str) -> dict[str, Pick]:
         mapping = map_columns(self.table, self.source, header)
-        gone = [*mapping.gone, *((name, name) for name in mapping.absent if name in self.shape)]
+        # What the profile leaves out by name (null) is no drift.
+        expected = self.shape.keys() - self.source.columns.keys()
+        gone = [*mapping.gone, *((name, name) for name in mapping.absent if name in expected)]
         errors = [f'column "{column}" is gone from file {file}' for _, column in gone]
         named = {name for name, _ in gone}
         missing = [name for name in mapping.missing_required(self.table) if name not in named]

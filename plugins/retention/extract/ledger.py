@@ -49,6 +49,7 @@ class Previous:
     watermark: datetime | None = None
     contract_hash: str | None = None
     shape: dict[str, str] | None = None
+    snapshot_at: datetime | None = None
 
 
 def committed_load(cur: Cursor, batch_id: int, table: str) -> LoadResult | None:
@@ -66,7 +67,7 @@ def committed_load(cur: Cursor, batch_id: int, table: str) -> LoadResult | None:
 def previous_load(cur: Cursor, table: str) -> Previous:
     """State of a table after its last committed load; zeros and None before the first."""
     cur.execute(
-        "select loads.live_keys, loads.watermark_to, loads.contract_hash, shapes.columns"
+        "select loads.live_keys, loads.watermark_to, loads.contract_hash, shapes.columns, loads.snapshot_at"
         " from ops.loads as loads left join ops.source_shapes as shapes on loads.table_name = shapes.table_name"
         " where loads.table_name = %s order by loads.load_id desc limit 1",
         (table,),

@@ -191,7 +191,10 @@ def _since(load: Load, query: SourceQuery) -> datetime | None:
         or previous.contract_hash != load.table.hash
         or previous.shape != query.shape
     )
-    return None if is_whole or previous.watermark is None else previous.watermark - load.table.overlap
+    if is_whole or previous.watermark is None:
+        return None
+    # A row stamped with the future must not hide what is written until then.
+    return min(previous.watermark, previous.snapshot_at or previous.watermark) - load.table.overlap
 
 
 class Reading:

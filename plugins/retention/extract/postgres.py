@@ -67,6 +67,8 @@ class SourceQuery:
         self.columns = columns
         self.zone = zone
         mapping = map_columns(table, source, list(columns))
+        # What the profile leaves out by name (null) is no drift.
+        known = {name: kind for name, kind in known.items() if name not in source.columns}
         errors = self._missing(mapping, known) + [
             f'column "{field.source}" is {columns[field.source].type} in the source, which {field.name} ({field.type}) '
             "cannot take unchanged"
