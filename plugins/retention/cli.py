@@ -117,6 +117,19 @@ def rollback() -> None:
 
 
 @app.command()
+def reload(table: Annotated[str, typer.Argument(help="As in the contract, e.g. crm.parties.")]) -> None:
+    """Read a table whole again for the night that did not finish: its source was corrected since."""
+    with _working() as (home, progress):
+        from retention.local import setup
+        from retention.local.reload import reload_table
+
+        setup.up_databases(home, progress)
+        with progress.doing(f"reload of {table}"):
+            rows = reload_table(home, table)
+        progress.say(f"{rows:,} rows were new or different. `retention run` goes on with the night.")
+
+
+@app.command()
 def rebuild(batch: Annotated[int, typer.Argument(min=1, help="A published batch: see `retention status`.")]) -> None:
     """Build a past night again from the loads it had, beside the marts, and compare it with what was published."""
     with _working() as (home, progress):

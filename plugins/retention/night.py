@@ -68,12 +68,18 @@ class Night:
                 yield None
                 return
             batches.set_current_run(conn, batch)
-            with batches.recorded_step(conn, batch_id, step) as report:
-                yield Working(batch, conn, report)
+            try:
+                with batches.recorded_step(conn, batch_id, step) as report:
+                    yield Working(batch, conn, report)
+            except Exception as error:
+                if not conn.closed:
+                    batches.book_failure(conn, batch_id, step, error)
+                raise
 
     def open(self, as_of: datetime) -> int:
         """Open or continue the night of `as_of`; returns its batch id."""
         with batches.connected(self.etl_dsn, "open_batch") as conn:
+            batches.bind_profile(conn, self._profile().name)
             return batches.open_batch(conn, as_of, self.run_id).batch_id
 
     def supplied_tables(self) -> list[str]:

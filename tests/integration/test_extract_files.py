@@ -4,11 +4,13 @@ import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg2
 import pytest
 from extract_kit import Bench, make_bench
 
 from retention.extract import DriftError, ExtractError
 from retention.local.postgres import Cluster
+from retention.warehouse.install import install_schemas
 
 if TYPE_CHECKING:
     from tests.conftest import Warehouse
@@ -137,4 +139,39 @@ def test_an_empty_file_is_not_a_quiet_day(bench: Bench) -> None:
     with pytest.raises(ExtractError, match=r"vendor\.call_attempts: file 1\.csv is empty"):
         bench.load("vendor.call_attempts", PLAIN)
     drop(bench, "1.csv", HEADER)
+    assert bench.load("vendor.call_attempts", PLAIN).rows_read == 0
+
+
+def test_a_corrected_profile_and_a_forced_load_read_known_files_again(bench: Bench) -> None:
+    drop(bench, "1.csv", "attempt_id,vendor_id,attempted_at,is_answered\na,v,05.01.2026,true\nb,v,06.01.2026,true\n")
+    # A column that the older file lacks: reading that one again is no drift.
+    bench.load("vendor.call_attempts", PLAIN)
+    drop(bench, "2.csv", HEADER + "c,v,07.01.2026,true,1,\n")
+    assert bench.load("vendor.call_attempts", PLAIN).rows_rejected == 1
+    fixed = PLAIN.replace('*.csv"', '*.csv", formats: {timestamptz: "%d.%m.%Y"}')
+    read = bench.load("vendor.call_attempts", fixed)
+    assert (read.rows_read, read.rows_rejected, read.keys_new, read.live_keys) == (3, 0, 3, 3)
+    assert bench.load("vendor.call_attempts", fixed).rows_read == 0
+    forced = bench.load("vendor.call_attempts", fixed, force=True)
+    assert (forced.rows_read, forced.rows_appended, forced.live_keys) == (3, 0, 3)
+    # Changed back, the profile is a changed one too.
+    assert bench.load("vendor.call_attempts", PLAIN).rows_rejected == 3
+
+
+def test_books_of_files_from_before_get_their_new_columns(bench: Bench) -> None:
+    drop(bench, "1.csv", HEADER + "a,v,2026-01-05,true,1,\n")
+    bench.load("vendor.call_attempts", PLAIN)
+    admin = psycopg2.connect(bench.warehouse.cluster.dsn(bench.warehouse.database))
+    with admin, admin.cursor() as cur:
+        cur.execute(
+            "drop index ops.files_once;"
+            "alter table ops.files drop column source_hash, drop column contract_hash,"
+            " add unique (table_name, file, sha256);"
+            "alter table ops.source_shapes drop column source_hash"
+        )
+    install_schemas(admin)
+    install_schemas(admin)
+    admin.close()
+    again = bench.load("vendor.call_attempts", PLAIN)
+    assert (again.rows_read, again.rows_appended) == (1, 0)
     assert bench.load("vendor.call_attempts", PLAIN).rows_read == 0

@@ -185,6 +185,20 @@ def test_maps_and_constants(bench: Bench) -> None:
     assert rows == [("organisation", "ru", 20, 0), ("person", "ru", 20, 0)]
 
 
+def test_a_changed_mapping_reaches_old_rows_once(bench: Bench) -> None:
+    bench.open_source(CREATE_PEOPLE)
+    # Beyond the overlap of the row that is written last.
+    bench.open_source("insert into people values ('41', 'P', '2026-02-01', false)")
+    bench.load("crm.parties", PARTIES)
+    swapped = PARTIES.replace("{P: person, O: organisation}", "{P: organisation, O: person}")
+    assert bench.load("crm.parties", swapped).rows_appended == 41
+    kind = "select kind from raw.crm__parties where party_id = '1' order by _load_id"
+    assert bench.query(kind) == [("organisation",), ("person",)]
+    constant = swapped.replace("value: ru", "value: kk")
+    assert bench.load("crm.parties", constant).rows_appended == 41
+    assert bench.load("crm.parties", constant).rows_read == 1
+
+
 def test_a_weekly_sweep_runs_on_mondays_and_when_the_counts_disagree(bench: Bench) -> None:
     bench.open_source(CREATE_PEOPLE)
     bench.load("crm.parties", PARTIES)

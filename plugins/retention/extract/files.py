@@ -1,4 +1,4 @@
-"""Loads delimited text files: each content of each name once, cast by the warehouse, with bad rows kept as rejects."""
+"""Loads delimited text files, each content once by a given profile: cast by the warehouse, bad rows become rejects."""
 
 import hashlib
 import re
@@ -51,19 +51,30 @@ def find_files(source: FilesSource) -> list[File]:
 
 
 def load_files(
-    cur: Cursor, table: Table, source: FilesSource, zone: ZoneInfo, load_id: int, previous: Previous
+    cur: Cursor, table: Table, source: FilesSource, zone: ZoneInfo, load_id: int, previous: Previous, force: bool
 ) -> LoadResult:
-    """Load the files that no earlier load has read; `zone` is that of timestamps without one.
+    """Load the files whose last reading was of another content, profile or contract; with `force` all of them.
+
+    `zone` is that of timestamps without one.
 
     Rows that cannot be cast, have no key or repeat a key of their file become rejects; a row that a later file (by
     name) states again replaces the earlier one. Raises DriftError when a file lacks a mapped column, ExtractError when
     it cannot be read at all.
     """
-    cur.execute("select file, sha256 from ops.files where table_name = %s", (table.name,))
-    known = set(cur.fetchall())
+    source_hash = source.digest(zone)
+    # The last reading counts, not any: what is changed and changed back is read a third time.
+    cur.execute(
+        "select distinct on (file) file, sha256, source_hash = %s and contract_hash = %s from ops.files"
+        " where table_name = %s order by file, load_id desc",
+        (source_hash, table.hash, table.name),
+    )
+    known = {(name, sha256): is_current for name, sha256, is_current in cur.fetchall()}
     try:
-        files = [file for file in find_files(source) if (file.name, file.sha256) not in known]
-        parser = Parser(table, source, [(file.url, file.name) for file in files], previous.shape or {})
+        files = [file for file in find_files(source) if force or not known.get((file.name, file.sha256), False)]
+        # Old files may lack what later ones brought: read again, they are compared with each other only.
+        is_rereading = any((file.name, file.sha256) in known for file in files)
+        shape = {} if is_rereading else previous.shape or {}
+        parser = Parser(table, source, [(file.url, file.name) for file in files], shape)
         casts.create_staging(cur, table)
         into = sql.SQL("copy staged from stdin (format csv)")
         rows_read = copy_into(cur.connection, into, Chunks(parser.chunks()), table.name)
@@ -79,12 +90,16 @@ def load_files(
     appended = versions.append_changed(cur, table)
     for number, file in enumerate(files):
         cur.execute(
-            "insert into ops.files (table_name, file, bytes, sha256, load_id, rows_read, rows_rejected)"
-            " select %s, %s, %s, %s, %s, %s, count(*) from raw.rejects where load_id = %s and file = %s",
-            (table.name, file.name, file.bytes, file.sha256, load_id, parser.rows[number], load_id, file.name),
-        )
+            "insert into ops.files (table_name, file, bytes, sha256, source_hash, contract_hash, load_id, rows_read,"
+            " rows_rejected)"
+            " select %s, %s, %s, %s, %s, %s, %s, %s, count(*) from raw.rejects where load_id = %s and file = %s",
+            (
+                table.name, file.name, file.bytes, file.sha256, source_hash, table.hash, load_id, parser.rows[number],
+                load_id, file.name,
+            ),
+        )  # fmt: skip
     if files:
-        ledger.record_shape(cur, table.name, load_id, parser.shape)
+        ledger.record_shape(cur, table.name, load_id, parser.shape, source_hash)
     return LoadResult(
         load_id=load_id,
         table=table.name,

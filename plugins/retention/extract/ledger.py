@@ -43,13 +43,17 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Previous:
-    """What the last committed load of a table left behind; `shape` is each supplied column's type in the source."""
+    """What the last committed load of a table left behind.
+
+    `shape` is each supplied column's type in the source, `source_hash` the digest of the profile's source.
+    """
 
     live_keys: int = 0
     watermark: datetime | None = None
     contract_hash: str | None = None
     shape: dict[str, str] | None = None
     snapshot_at: datetime | None = None
+    source_hash: str | None = None
 
 
 def committed_load(cur: Cursor, batch_id: int, table: str) -> LoadResult | None:
@@ -67,7 +71,8 @@ def committed_load(cur: Cursor, batch_id: int, table: str) -> LoadResult | None:
 def previous_load(cur: Cursor, table: str) -> Previous:
     """State of a table after its last committed load; zeros and None before the first."""
     cur.execute(
-        "select loads.live_keys, loads.watermark_to, loads.contract_hash, shapes.columns, loads.snapshot_at"
+        "select loads.live_keys, loads.watermark_to, loads.contract_hash, shapes.columns, loads.snapshot_at,"
+        " shapes.source_hash"
         " from ops.loads as loads left join ops.source_shapes as shapes on loads.table_name = shapes.table_name"
         " where loads.table_name = %s order by loads.load_id desc limit 1",
         (table,),
@@ -107,10 +112,11 @@ def record_load(cur: Cursor, result: LoadResult, batch_id: int, is_forced: bool,
     )  # fmt: skip
 
 
-def record_shape(cur: Cursor, table: str, load_id: int, shape: dict[str, str]) -> None:
-    """Remember which columns the source supplied and their types there, so that one that goes is noticed."""
+def record_shape(cur: Cursor, table: str, load_id: int, shape: dict[str, str], source_hash: str) -> None:
+    """Remember which columns the source supplied, their types there and how the profile read them."""
     cur.execute(
-        "insert into ops.source_shapes (table_name, load_id, columns) values (%s, %s, %s)"
-        " on conflict (table_name) do update set load_id = excluded.load_id, columns = excluded.columns",
-        (table, load_id, Json(shape)),
+        "insert into ops.source_shapes (table_name, load_id, columns, source_hash) values (%s, %s, %s, %s)"
+        " on conflict (table_name) do update set load_id = excluded.load_id, columns = excluded.columns,"
+        " source_hash = excluded.source_hash",
+        (table, load_id, Json(shape), source_hash),
     )

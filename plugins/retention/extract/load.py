@@ -92,7 +92,8 @@ def _load(load: Load, connections: Mapping[str, str]) -> LoadResult:
     table, profile = load.table, load.profile
     source = profile.tables[table.name]
     if isinstance(source, FilesSource):
-        return load_files(load.cur, table, source, profile.zone_of(table.name), load.load_id, load.previous)
+        zone = profile.zone_of(table.name)
+        return load_files(load.cur, table, source, zone, load.load_id, load.previous, load.force)
     if source.connection not in connections:
         known = ", ".join(sorted(connections)) or "none"
         raise ExtractError(
@@ -117,15 +118,17 @@ def _connect(dsn: str, table: str, what: str) -> Connection:
 
 def _load_sql(load: Load, source: SqlSource, conn: Connection) -> LoadResult:
     table, cur, previous = load.table, load.cur, load.previous
+    zone = load.profile.zone_of(table.name)
+    source_hash = source.digest(zone)
     with without_values(table.name, "reading the source"):
         snapshot_at = open_snapshot(conn, table.name)
         with conn.cursor() as source_cur:
             columns = describe(source_cur, source)
-            query = SourceQuery(table, source, columns, load.profile.zone_of(table.name), previous.shape or {})
+            query = SourceQuery(table, source, columns, zone, previous.shape or {})
             source_rows, watermark_to = query.count(source_cur)
-    ledger.record_shape(cur, table.name, load.load_id, query.shape)
+    ledger.record_shape(cur, table.name, load.load_id, query.shape, source_hash)
     is_first = versions.is_empty(cur, table)
-    since = None if is_first else _since(load, query)
+    since = None if is_first else _since(load, query, source_hash)
     reading = Reading(conn, query, load)
     if is_first:
         rows_read, rejected = reading.straight()
@@ -180,7 +183,7 @@ def _remedy(table: Table, is_less: bool) -> str:
     return "A forced load reads the table whole."
 
 
-def _since(load: Load, query: SourceQuery) -> datetime | None:
+def _since(load: Load, query: SourceQuery, source_hash: str) -> datetime | None:
     """From which write time on the source is read; None when it is to be read whole."""
     previous: Previous = load.previous
     is_whole = (
@@ -190,6 +193,8 @@ def _since(load: Load, query: SourceQuery) -> datetime | None:
         # What is newly supplied or newly in the contract is missing in every row that raw has.
         or previous.contract_hash != load.table.hash
         or previous.shape != query.shape
+        # A map, constant or query that the profile changed holds for old rows too.
+        or previous.source_hash != source_hash
     )
     if is_whole or previous.watermark is None:
         return None

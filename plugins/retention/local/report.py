@@ -1,6 +1,7 @@
 """What a person reads after a night: the retention manager's table, and where to go on."""
 
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
@@ -30,7 +31,7 @@ COUNTED = {"saved_3a", "saved_3b", "won_back", "reactivated"}
 _METRICS = """
 select metric, horizon_days, numerator, value, ci_low, ci_high, n, maturity_status, refusal_reason
 from marts.retention_metrics
-where level = 'all' and segment = 'all' and (metric, horizon_days) in %s
+where is_latest and level = 'all' and segment = 'all' and (metric, horizon_days) in %s
 """
 
 
@@ -39,11 +40,11 @@ def show_night(home: Home, finished: Finished, console: Console) -> None:
     with closing(psycopg2.connect(settings.dsn(home, "warehouse", "bi_reader"))) as conn:
         console.print()
         console.print(metrics_table(conn, f"Complaints and retention, as of {finished.as_of:%Y-%m-%d %H:%M} Moscow"))
-    program = home.project / ".venv" / "bin" / "retention"
+    program, psql = _from_here(home.project / ".venv" / "bin" / "retention"), _from_here(binary("psql"))
     lines = (
         f"The night took {finished.seconds:.0f} s. PostgreSQL keeps running; `make down` stops it.",
         "",
-        f"""Query the marts    {binary("psql")} "$({program} url)" -c '\\dv+ marts.*'""",
+        f"""Query the marts    {psql} "$({program} url)" -c '\\dv+ marts.*'""",
         "Run the next night make run",
         "See Airflow        make up",
         f"See what happened  {program} status",
@@ -53,6 +54,11 @@ def show_night(home: Home, finished: Finished, console: Console) -> None:
     console.print()
     for line in lines:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _from_here(path: Path) -> Path:
+    """The path as one would type it in the present folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def metrics_table(conn: Connection, title: str) -> Table:

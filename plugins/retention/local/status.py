@@ -27,6 +27,11 @@ _TABLES = (
         """,
     ),
     (
+        "Steps that failed",
+        ("step", "why"),
+        "select step, message from ops.failures where batch_id = %(batch)s order by failed_at",
+    ),
+    (
         "Loads",
         ("table", "read", "appended", "deleted", "rejected", "seconds"),
         """

@@ -1,5 +1,7 @@
 """An installation's profile: where each canonical table comes from. Validated whole, with all errors at once."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -77,6 +79,15 @@ class _Source(_Strict):
         if value is not None and value not in available_timezones():
             raise ValueError(f"{value} is not an IANA time zone")
         return value
+
+    def digest(self, zone: ZoneInfo) -> str:
+        """Changes when the same source would be read into other rows; `zone` is that of timestamps without one.
+
+        Where files lie is no part of it: their names and contents tell them apart.
+        """
+        # Only what is set: a default of null replaces words, an absent one keeps them.
+        said = self.model_dump(mode="json", exclude={"files"}, exclude_unset=True) | {"zone": zone.key}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class SqlSource(_Source):

@@ -63,6 +63,19 @@ def open_batch(conn: Connection, as_of: datetime, run_id: str, kind: str = "nigh
         return Batch(known[0], as_of, is_published=known[1] == "published")
 
 
+def bind_profile(conn: Connection, profile: str) -> None:
+    """Bind the warehouse to a sources' profile at its first night; BatchError for another one later."""
+    bound = applied_hash(conn, "sources profile")
+    if bound is None:
+        record_hashes(conn, {"sources profile": profile})
+    elif bound != profile:
+        raise BatchError(
+            f"this warehouse holds nights of the profile {bound}, and one of {profile} was asked for. Nothing was "
+            "loaded: two operators do not share a warehouse. Use another (RETENTION_HOME=..., or another database). "
+            "Only renamed? As etl, remove the row named 'sources profile' of ops.applied_hashes."
+        )
+
+
 def get_batch(conn: Connection, batch_id: int) -> Batch:
     """The batch with that id; BatchError when there is none or when it is unfinished and a later one went past it."""
     with conn, conn.cursor() as cur:
@@ -142,6 +155,20 @@ def recorded_step(conn: Connection, batch_id: int, step: str) -> Iterator[Step]:
                 detail = excluded.detail, finished_at = clock_timestamp()
             """,
             (batch_id, step, report.rows, time.perf_counter() - started, json.dumps(report.detail)),
+        )
+        cur.execute("delete from ops.failures where batch_id = %s and step = %s", (batch_id, step))
+
+
+def book_failure(conn: Connection, batch_id: int, step: str, error: Exception) -> None:
+    """Record why a step ended: the message of an error of ours, of any other (it may quote a row) only its class."""
+    is_ours = type(error).__module__.startswith("retention.")
+    message = f"{type(error).__name__}: {error}" if is_ours else type(error).__name__
+    conn.rollback()
+    with conn, conn.cursor() as cur:
+        cur.execute(
+            """insert into ops.failures (batch_id, step, message) values (%s, %s, %s)
+            on conflict (batch_id, step) do update set message = excluded.message, failed_at = clock_timestamp()""",
+            (batch_id, step, message),
         )
 
 

@@ -59,25 +59,33 @@ create table if not exists ops.loads (
 create unique index if not exists loads_once on ops.loads (batch_id, table_name) where not is_forced;
 create index if not exists loads_by_table on ops.loads (table_name, load_id);
 
--- Files that loads were made of: each content of each name once.
+-- Files that loads were made of. A file is read again when its last row here has another content, profile or contract.
 create table if not exists ops.files (
     file_id bigint generated always as identity primary key,
     table_name text not null,
     file text not null,
     bytes bigint not null,
     sha256 text not null,
+    source_hash text not null default '',
+    contract_hash text not null default '',
     load_id bigint not null references ops.loads deferrable initially deferred,
     rows_read bigint not null,
-    rows_rejected bigint not null,
-    unique (table_name, file, sha256)
+    rows_rejected bigint not null
 );
+alter table ops.files add column if not exists source_hash text not null default '';
+alter table ops.files add column if not exists contract_hash text not null default '';
+alter table ops.files drop constraint if exists files_table_name_file_sha256_key;
+create unique index if not exists files_once on ops.files (table_name, file, load_id);
 
 -- Which columns a source supplied at a table's last load, and their types there: one that goes is noticed by name.
+-- source_hash: how the profile read them; when it changes, the table is read whole.
 create table if not exists ops.source_shapes (
     table_name text primary key,
     load_id bigint not null references ops.loads deferrable initially deferred,
-    columns jsonb not null
+    columns jsonb not null,
+    source_hash text not null default ''
 );
+alter table ops.source_shapes add column if not exists source_hash text not null default '';
 
 create table if not exists raw.rejects (
     reject_id bigint generated always as identity primary key,
@@ -115,6 +123,15 @@ create table if not exists ops.steps (
     seconds double precision not null,
     detail jsonb,
     finished_at timestamptz not null default clock_timestamp(),
+    primary key (batch_id, step)
+);
+
+-- Why a step of a batch did not finish; gone when it does. Messages are ours and hold no row values.
+create table if not exists ops.failures (
+    batch_id bigint not null references ops.batches,
+    step text not null,
+    message text not null,
+    failed_at timestamptz not null default clock_timestamp(),
     primary key (batch_id, step)
 );
 

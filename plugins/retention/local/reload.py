@@ -1,0 +1,32 @@
+"""`retention reload`: read a table whole again for the night that its data stopped."""
+
+from contextlib import closing
+
+import psycopg2
+
+from retention.local import settings
+from retention.local.home import Home, LocalError
+from retention.night import Night
+
+
+def reload_table(home: Home, table: str) -> int:
+    """Load `table` whole for the last night, when it is unfinished; returns the rows appended. LocalError otherwise."""
+    with closing(psycopg2.connect(settings.dsn(home, "warehouse", "etl"))) as conn, conn.cursor() as cur:
+        cur.execute("select batch_id, state from ops.batches order by as_of desc limit 1")
+        row = cur.fetchone()
+    if row is None or row[1] == "published":
+        raise LocalError(
+            f"no night is unfinished, so nothing of {table} was read. The next one reads what changed: `retention run`."
+        )
+    environment, sources = settings.environment(home), settings.source_dsns(home)
+    night = Night(
+        etl_dsn=settings.dsn(home, "warehouse", "etl"),
+        publisher_dsn=settings.dsn(home, "warehouse", "publisher"),
+        source_dsn=lambda name: sources[name],
+        project=home.project,
+        work=home.work,
+        profile=environment["RETENTION_SOURCES"],
+        run_id="retention reload",
+        environment=environment,
+    )
+    return night.extract(int(row[0]), table, force=True)
