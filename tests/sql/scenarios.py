@@ -172,6 +172,16 @@ def departures(one: Book, two: Book) -> None:
     complaint("port-cancelled", 5)
     one.event("port-cancelled", "port_request", at(10), order_id="P2")
     one.event("port-cancelled", "port_cancelled", at(12), order_id="P2")
+    for name, ordered_on, left_on in (
+        ("said-then-ordered", 12, 30),
+        ("ordered-then-said", 7, 30),
+        ("said-then-left", 12, 11),
+    ):
+        complaint(name, 5)
+        one.contact(f"{name}-words", at(10), subscription_id=name)
+        one.hits.append((f"{name}-words", "asserted"))
+        one.event(name, "disconnect_effective", at(left_on))
+        one.event(name, "port_request", at(ordered_on))
     complaint("refused-then-cut", 5)
     one.event("refused-then-cut", "port_request", at(10))
     one.event("refused-then-cut", "port_refused", at(12))
@@ -189,6 +199,14 @@ def departures(one: Book, two: Book) -> None:
     one.event("back-again", "disconnect_effective", at(30), order_id="D5")
     one.event("back-again", "reactivation", at(45))
     one.revenue("back-again", "2026-04-01", at(92), at(100))
+    # Back on day 40: revenue on day 70 is 30 days on, on day 100 too late, and after as_of not known.
+    for name, left, first, last in (("a-month-on", 30, 60, 70), ("not-a-month-on", 30, 60, 69.9),
+                                    ("first-a-month-on", 30, 99.9, 119), ("two-months-on", 30, 100, 119),
+                                    ("not-yet-a-month-on", 80, 100, 122)):  # fmt: skip
+        complaint(name, 20)
+        one.event(name, "disconnect_effective", at(left))
+        one.event(name, "reactivation", at(left + 10))
+        one.revenue(name, "2026-03-01", at(first), at(last))
     for kind in ("suspension", "sim_swap", "migration", "plan_change", "transfer"):
         complaint(f"still-here-{kind}", 5)
         one.event(f"still-here-{kind}", kind, at(10))

@@ -235,6 +235,17 @@ def test_a_port_is_churn_when_it_takes_effect_and_intent_before(planted: Planted
     assert outcome(planted, "port-cancelled", "level, churned_at") == ("L3a", None)
 
 
+def test_an_order_is_stronger_than_words_unless_it_comes_after_leaving(planted: Planted) -> None:
+    columns = "level, level_reached_at, is_own_words_3b"
+    assert outcome(planted, "said-then-ordered", columns) == ("L3a", at(12), True)
+    assert outcome(planted, "ordered-then-said", columns) == ("L3a", at(7), True)
+    assert outcome(planted, "said-then-left", columns) == ("L3b", at(10), True)
+    # What was said stays on record, and was sensitive from then on.
+    query = """select level, phrase_id is not null, valid_from, valid_to from intermediate.int_episode_levels
+        where subject_id = 'said-then-ordered' and is_sensitive order by valid_from"""
+    assert planted.rows(query) == [("L3b", True, at(10), at(12)), ("L3a", False, at(12), None)]
+
+
 def test_a_refused_port_then_a_cut_for_debt_is_involuntary(planted: Planted) -> None:  # 19
     assert [row[:4] for row in churn(planted, "refused-then-cut")] == [
         ("port_out", "voluntary", "refused", False), ("debt", "competing", "left", True),
@@ -255,6 +266,18 @@ def test_who_left_by_order_before_complaining_is_left_before(planted: Planted) -
 def test_back_after_an_order_with_revenue_a_month_on(planted: Planted) -> None:  # 17
     columns = "churned_at, returned_at, returned_revenue_30d"
     assert outcome(planted, "back-again", columns) == (at(30), at(45), True)
+
+
+def test_revenue_a_month_on_is_half_open_and_ends_at_as_of(planted: Planted) -> None:
+    verdicts = {
+        "a-month-on": True,
+        "not-a-month-on": False,
+        "first-a-month-on": True,
+        "two-months-on": False,
+        "not-yet-a-month-on": False,
+    }
+    for name, verdict in verdicts.items():
+        assert (name, *outcome(planted, name, "returned_revenue_30d")) == (name, verdict)
 
 
 @pytest.mark.parametrize("kind", ["suspension", "sim_swap", "migration", "plan_change", "transfer"])

@@ -223,15 +223,15 @@ def test_restored_by_kind_of_the_first_churn():
     back = {"return_s": 20 * DAY, "has_return_revenue": True}
     rows = measured(
         [
-            order_churn(20, **back),
+            order_churn(20, **back, followed_order_s=260 * DAY),
             order_churn(20, **{**back, "has_return_revenue": False}),
             order_churn(20, **{**back, "return_s": 180 * DAY}),
             order_churn(70, **back),
             {"churn_s": 20 * DAY, **back},
             {"churn_s": 29 * DAY, "return_s": 200 * DAY, "has_return_revenue": True},
             {"competing_s": 10 * DAY, **order_churn(20, **back)},
-            # Left 10 days too late for its fate to be known.
-            order_churn(20, **back, followed_order_s=220 * DAY),
+            # Left a day too late for its fate to be known.
+            order_churn(20, **back, followed_order_s=259 * DAY),
         ]
     )
     won = {days: rows["won_back", ALL, ALL, days] for days in (30, 90)}

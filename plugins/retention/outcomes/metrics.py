@@ -16,9 +16,9 @@ from retention.outcomes.intervals import clustered_wilson
 from retention.outcomes.suppression import Cell
 
 REPEAT_WINDOWS_DAYS = (7, 30)
-#: A subscriber who left and is back counts as restored when the return comes within 180 days of leaving and earns in
-#: the 30 days after it (DEFINITIONS 5.2); so the fate of a leaver is known 210 days on.
-RETURN_WITHIN_DAYS, REVENUE_WITHIN_DAYS = 180, 30
+#: A subscriber who left and is back counts as restored when the return comes within 180 days of leaving and there is
+#: revenue 30 to 60 days after it (DEFINITIONS 5.2); so the fate of a leaver is known 240 days on.
+RETURN_WITHIN_DAYS, REVENUE_UNTIL_DAYS = 180, 60
 
 #: Metrics read off the survival estimates: name by (variant, estimator, cause).
 SURVIVAL_METRICS = {
@@ -113,8 +113,8 @@ def contact_metrics(contacts: pd.DataFrame, min_cell_n: int) -> Iterator[MetricR
 def saved_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
     """Saved among those who meant to leave: still there at start + h, of the episodes old enough to judge.
 
-    3a and the subscriber's own 3b apart, by segment (the level is in the metric's name). Someone whom the operator cut
-    off (debt, fraud, death) did not leave, but was not saved either.
+    3a and the subscriber's own 3b apart (who gave an order is 3a, whatever else was said), by segment (the level is in
+    the metric's name). Someone whom the operator cut off (debt, fraud, death) did not leave, but was not saved either.
     """
     level = episodes["level"].to_numpy(dtype=object)
     party = episodes["party"].to_numpy()
@@ -133,7 +133,7 @@ def saved_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow
 def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
     """Won back (left by order or port) and reactivated (left by inactivity), by when the first churn came: [0, h).
 
-    Denominator: churns, each once, whose 180 days to return and 30 to earn have elapsed. A churn that follows two index
+    Denominator: churns, each once, whose 180 days to return and 60 to earn have elapsed. A churn that follows two index
     episodes belongs to the later one.
     """
     cells = split(episodes["level"], episodes["segment"])
@@ -143,7 +143,7 @@ def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[Metric
     limit = episodes["followed_order_s"].to_numpy()
     since_churn = episodes["return_s"].to_numpy()
     is_back = (since_churn < RETURN_WITHIN_DAYS * SECONDS_PER_DAY) & episodes["has_return_revenue"].to_numpy()
-    fate_after = (RETURN_WITHIN_DAYS + REVENUE_WITHIN_DAYS) * SECONDS_PER_DAY
+    fate_after = (RETURN_WITHIN_DAYS + REVENUE_UNTIL_DAYS) * SECONDS_PER_DAY
     is_own = _is_latest_of_its_churn(episodes)
     for metric, is_kind in (("won_back", by_order), ("reactivated", ~by_order)):
         is_churn = (cause == VOLUNTARY) & is_kind & is_own

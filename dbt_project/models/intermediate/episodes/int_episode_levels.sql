@@ -15,13 +15,12 @@ episodes as (
 ordered as (
     select
         signals.*,
-        -- At one instant the highest level counts, and of several letters the first.
+        -- At one instant the strongest level counts.
         row_number() over (
             partition by episode_id
             order by
                 fired_at asc,
                 level_rank desc,
-                level asc,
                 known_at asc,
                 coalesce(contact_id, '') asc,
                 coalesce(subscription_event_id, '') asc,
@@ -57,7 +56,7 @@ select
     rises.subject_id,
     rises.level,
     rises.level_rank,
-    rises.level_rank = 3 or (rises.level_rank = 2 and episodes.segment in ('vip', 'corporate')) as is_sensitive,
+    rises.level_rank >= 3 or (rises.level_rank = 2 and episodes.segment in ('vip', 'corporate')) as is_sensitive,
     rises.fired_at as valid_from,
     rises.valid_to,
     rises.known_at,

@@ -311,16 +311,29 @@ ranked_returns as (
     where returns.returned_at < run.as_of
 ),
 
+-- The window has an end, so what comes later cannot change a verdict that is old enough.
 first_returns as (
     select
         ranked_returns.episode_id,
         ranked_returns.returned_at,
-        coalesce(
-            max(staged.last_revenue_at) >= {{ add_days('ranked_returns.returned_at', 30) }},
-            false
-        ) as returned_revenue_30d
+        count(staged.subscription_id) > 0 as returned_revenue_30d
     from ranked_returns
-    left join {{ ref('stg_crm__usage_months') }} as staged on ranked_returns.subscription_id = staged.subscription_id
+    cross join run
+    left join {{ ref('stg_crm__usage_months') }} as staged
+        on
+            ranked_returns.subscription_id = staged.subscription_id
+            and (
+                (
+                    {{ add_days('ranked_returns.returned_at', 30) }} <= staged.first_revenue_at
+                    and {{ add_days('ranked_returns.returned_at', 60) }} > staged.first_revenue_at
+                    and run.as_of > staged.first_revenue_at
+                )
+                or (
+                    {{ add_days('ranked_returns.returned_at', 30) }} <= staged.last_revenue_at
+                    and {{ add_days('ranked_returns.returned_at', 60) }} > staged.last_revenue_at
+                    and run.as_of > staged.last_revenue_at
+                )
+            )
     where ranked_returns.return_rank = 1
     group by ranked_returns.episode_id, ranked_returns.returned_at
 ),
