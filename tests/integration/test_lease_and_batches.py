@@ -72,6 +72,19 @@ def test_the_heartbeat_keeps_a_long_step_alive(warehouse: Warehouse, monkeypatch
             pytest.fail("a living holder was taken over")
 
 
+def test_a_step_that_lost_its_hold_says_so(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "HEARTBEAT_SECONDS", 0.05)
+
+    def work() -> None:
+        with lease(warehouse.dsn(), "night 1", "transform", 0):
+            with warehouse.connect() as conn, conn.cursor() as cur:
+                cur.execute("delete from ops.lease_holds")
+            time.sleep(0.5)
+
+    with pytest.raises(LeaseError, match="transform of night 1 lost the lease while it worked"):
+        work()
+
+
 def test_a_night_is_one_batch_however_often_it_is_opened(warehouse: Warehouse) -> None:
     with batches.connected(warehouse.dsn(), "test") as conn:
         first = batches.open_batch(conn, NIGHT, "run a")

@@ -47,17 +47,23 @@ def _try_take(conn: Connection, holder: str, step: str, process: str) -> tuple[s
     return None
 
 
-def _beat(dsn: str, holder: str, step: str, stop: threading.Event) -> None:
-    conn = psycopg2.connect(dsn, application_name="retention lease")
+def _beat(dsn: str, holder: str, step: str, stop: threading.Event, lost: threading.Event) -> None:
+    """Keep the hold alive until `stop`; set `lost` when it is gone or cannot be kept."""
     try:
-        while not stop.wait(HEARTBEAT_SECONDS):
-            with conn, conn.cursor() as cur:
-                cur.execute(
-                    "update ops.lease_holds set heartbeat_at = clock_timestamp() where holder = %s and step = %s",
-                    (holder, step),
-                )
-    finally:
-        conn.close()
+        conn = psycopg2.connect(dsn, application_name="retention lease")
+        try:
+            while not stop.wait(HEARTBEAT_SECONDS) and not lost.is_set():
+                with conn, conn.cursor() as cur:
+                    cur.execute(
+                        "update ops.lease_holds set heartbeat_at = clock_timestamp() where holder = %s and step = %s",
+                        (holder, step),
+                    )
+                    if cur.rowcount == 0:
+                        lost.set()
+        finally:
+            conn.close()
+    except psycopg2.Error:
+        lost.set()
 
 
 @contextmanager
@@ -65,6 +71,7 @@ def lease(dsn: str, holder: str, step: str, wait_seconds: float) -> Iterator[Non
     """Hold the warehouse for `step` of run `holder`; waits up to `wait_seconds` for another run, then LeaseError.
 
     The same holder re-enters (its parallel steps share the lease); a dead holder (no heartbeat for 30 s) is taken over.
+    LeaseError also at the end, when the hold was lost meanwhile.
     """
     conn = psycopg2.connect(dsn, application_name="retention lease")
     process = f"{socket.gethostname()}:{os.getpid()}"
@@ -78,8 +85,8 @@ def lease(dsn: str, holder: str, step: str, wait_seconds: float) -> Iterator[Non
                     "It can be run again when that run has ended: `retention status`."
                 )
             time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
-        stop = threading.Event()
-        beat = threading.Thread(target=_beat, args=(dsn, holder, step, stop), daemon=True)
+        stop, lost = threading.Event(), threading.Event()
+        beat = threading.Thread(target=_beat, args=(dsn, holder, step, stop, lost), daemon=True)
         beat.start()
         try:
             yield
@@ -88,5 +95,10 @@ def lease(dsn: str, holder: str, step: str, wait_seconds: float) -> Iterator[Non
             beat.join()
             with conn, conn.cursor() as cur:
                 cur.execute("delete from ops.lease_holds where holder = %s and step = %s", (holder, step))
+        if lost.is_set():
+            raise LeaseError(
+                f"{step} of {holder} lost the lease while it worked: another run may have worked beside it. "
+                "It did its work and is not trusted with it: run it again."
+            )
     finally:
         conn.close()
