@@ -135,32 +135,7 @@ already_gone as (
     from departures
     where
         departures.previous_churned_at is not null
-        and not exists (
-            select 1
-            from subscription_events
-            where
-                subscription_events.subscription_id = departures.subscription_id
-                and subscription_events.kind in ('activation', 'reactivation')
-                and departures.previous_churned_at < subscription_events.event_at
-                and subscription_events.event_at <= departures.churned_at
-        )
-        and not exists (
-            select 1
-            from usage_months
-            where
-                usage_months.subscription_id = departures.subscription_id
-                -- A day's grace: charges of the last day arrive after the end.
-                and (
-                    (
-                        {{ add_days('departures.previous_churned_at', 1) }} < usage_months.last_revenue_at
-                        and usage_months.last_revenue_at <= departures.churned_at
-                    )
-                    or (
-                        {{ add_days('departures.previous_churned_at', 1) }} < usage_months.first_revenue_at
-                        and usage_months.first_revenue_at <= departures.churned_at
-                    )
-                )
-        )
+        and {{ never_came_back('departures', 'previous_churned_at', 'churned_at') }}
 )
 
 select

@@ -130,31 +130,7 @@ left_before as (
     where
         earlier.latest_rank = 1
         and coalesce(earlier.resumed_at > earlier.started_at, true)
-        and not exists (
-            select 1
-            from subscription_events
-            where
-                subscription_events.subscription_id = earlier.subscription_id
-                and subscription_events.kind in ('activation', 'reactivation')
-                and earlier.departed_at < subscription_events.event_at
-                and subscription_events.event_at <= earlier.started_at
-        )
-        and not exists (
-            select 1
-            from usage_months
-            where
-                usage_months.subscription_id = earlier.subscription_id
-                and (
-                    (
-                        {{ add_days('earlier.departed_at', 1) }} < usage_months.first_revenue_at
-                        and usage_months.first_revenue_at <= earlier.started_at
-                    )
-                    or (
-                        {{ add_days('earlier.departed_at', 1) }} < usage_months.last_revenue_at
-                        and usage_months.last_revenue_at <= earlier.started_at
-                    )
-                )
-        )
+        and {{ never_came_back('earlier', 'departed_at', 'started_at') }}
 ),
 
 first_departures as (
