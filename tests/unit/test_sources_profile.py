@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retention.sources.contract import load_contract
-from retention.sources.doctor import diagnose, marts_of_manifest
+from retention.sources.doctor import MartSources, diagnose, marts_of_manifest
 from retention.sources.mapping import map_columns
 from retention.sources.profile import ColumnRule, FilesSource, ProfileError, SqlSource, load_profile
 
@@ -124,8 +124,13 @@ tables:
   vendor.call_attempts: {{files: "{tmp_path}/*.csv"}}
   web.public_reviews: {{files: "{tmp_path}/none/*.csv"}}
 """)
-    marts = {"dim_agent": ["helpdesk.agents"], "fct_churn_events": ["crm.subscriptions", "crm.usage_months"],
-             "fct_contacts": ["crm.subscriptions", "helpdesk.tickets"]}  # fmt: skip
+    churn, contacts = {"crm.subscriptions", "crm.usage_months"}, {"crm.subscriptions", "helpdesk.tickets"}
+    marts = {
+        "dim_agent": MartSources(frozenset({"helpdesk.agents"}), frozenset({"helpdesk.agents"})),
+        "fct_churn_events": MartSources(frozenset(churn | contacts), frozenset(churn)),
+        "fct_contacts": MartSources(frozenset(contacts), frozenset({"helpdesk.tickets"})),
+        "metrics": MartSources(frozenset({"crm.parties"}), frozenset()),
+    }
     diagnosis = diagnose(load_profile(path), {"db": "postgresql://nobody@127.0.0.1:1/none"}, marts)
     found = {table.table: table for table in diagnosis.tables}
     assert not diagnosis.is_healthy
@@ -139,6 +144,7 @@ tables:
     assert [(mart.mart, mart.is_empty) for mart in diagnosis.marts] == [
         ("fct_churn_events", True),
         ("fct_contacts", False),
+        ("metrics", False),
     ]
 
 
@@ -148,10 +154,11 @@ def test_the_tables_of_a_mart_come_from_the_manifest(tmp_path: Path) -> None:
         "sources": {"source.a": {"name": "crm__plans", "schema": "raw"}, "source.b": {"name": "run", "schema": "ops"}},
         "nodes": {
             "model.stg": model | {"name": "stg", "fqn": ["retention", "staging", "stg"]},
-            "model.dim": model | {"name": "dim", "fqn": ["retention", "marts", "dim"]},
+            "model.dim": model
+            | {"name": "dim", "fqn": ["retention", "marts", "dim"], "config": {"meta": {"rows_from": ["crm.plans"]}}},
         },
         "parent_map": {"model.dim": ["model.stg", "source.b"], "model.stg": ["source.a"]},
     }
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps(manifest))
-    assert marts_of_manifest(path) == {"dim": {"crm.plans"}}
+    assert marts_of_manifest(path) == {"dim": MartSources(frozenset({"crm.plans"}), frozenset({"crm.plans"}))}

@@ -86,7 +86,13 @@ def show_diagnosis(home: Home, console: Console) -> bool:
     environment = settings.environment(home)
     profile = load_profile(environment["RETENTION_SOURCES"]).resolved(environment)
     manifest = home.work / "dbt" / "marts_a" / "manifest.json"
-    marts = doctor.marts_of_manifest(manifest) if manifest.exists() else None
+    if not manifest.exists():
+        from retention.transform import Dbt, Project
+
+        # Before the first night nobody has parsed the models; parsing writes the manifest and connects to nothing.
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        Dbt(Project(home.project / "dbt_project", manifest.parent, settings.dsn(home, "warehouse", "etl")))
+    marts = doctor.marts_of_manifest(manifest)
     diagnosis = doctor.diagnose(profile, settings.source_dsns(home), marts)
     table = Table(title=f"Profile {diagnosis.profile}", title_justify="left")
     for column in ("table", "state", "from", "mapped", "not supplied", "in the source only"):
@@ -104,8 +110,6 @@ def show_diagnosis(home: Home, console: Console) -> bool:
     for mart in diagnosis.marts:
         verdict = "will be empty" if mart.is_empty else "will lack something"
         console.print(f"  mart {mart.mart} {verdict}: no {', '.join(mart.lacking)}", highlight=False, soft_wrap=True)
-    if marts is None:
-        console.print("  Which marts will be empty is known after the first night.", highlight=False)
     return diagnosis.is_healthy
 
 

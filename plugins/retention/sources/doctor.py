@@ -1,7 +1,7 @@
 """Looks at an installation's sources through its profile: what is mapped, missing, left behind, unreachable."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,16 @@ class TableDiagnosis:
 
 
 @dataclass(frozen=True)
+class MartSources:
+    """The canonical tables that a mart is made of, and those of them of which it needs at least one to have rows."""
+
+    tables: frozenset[str]
+    rows_from: frozenset[str]
+
+
+@dataclass(frozen=True)
 class MartDiagnosis:
-    """A mart that lacks canonical tables; `is_empty` when it lacks all that it is made of."""
+    """A mart that lacks canonical tables; `is_empty` when none of those is supplied that give it rows."""
 
     mart: str
     lacking: tuple[str, ...]
@@ -61,7 +69,7 @@ class Diagnosis:
 
 
 def diagnose(
-    profile: Profile, connections: Mapping[str, str], marts: Mapping[str, Collection[str]] | None = None
+    profile: Profile, connections: Mapping[str, str], marts: Mapping[str, MartSources] | None = None
 ) -> Diagnosis:
     """Look at every source of a profile without reading rows; `connections` are DSNs by name.
 
@@ -70,17 +78,20 @@ def diagnose(
     """
     tables = tuple(_table(spec, profile, connections) for spec in load_contract().tables.values())
     absent = {table.table for table in tables if table.state == "not supplied"}
-    lacking = {mart: sorted(absent & set(of)) for mart, of in (marts or {}).items()}
     found = tuple(
-        MartDiagnosis(mart, tuple(names), is_empty=len(names) == len(set((marts or {})[mart])))
-        for mart, names in sorted(lacking.items())
-        if names
+        MartDiagnosis(
+            mart,
+            tuple(sorted(absent & sources.tables)),
+            is_empty=bool(sources.rows_from) and sources.rows_from <= absent,
+        )
+        for mart, sources in sorted((marts or {}).items())
+        if absent & sources.tables
     )
     return Diagnosis(profile.name, tables, found)
 
 
-def marts_of_manifest(path: Path) -> dict[str, set[str]]:
-    """The canonical tables that each mart of a dbt manifest is made of, through whatever lies between."""
+def marts_of_manifest(path: Path) -> dict[str, MartSources]:
+    """What each mart of a dbt manifest is made of, through whatever lies between, and its `meta.rows_from`."""
     manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     parents: dict[str, list[str]] = manifest["parent_map"]
 
@@ -96,7 +107,10 @@ def marts_of_manifest(path: Path) -> dict[str, set[str]]:
         return found
 
     return {
-        model["name"]: tables_above(node, set())
+        model["name"]: MartSources(
+            frozenset(tables_above(node, set())),
+            frozenset(model.get("config", {}).get("meta", {}).get("rows_from", ())),
+        )
         for node, model in manifest["nodes"].items()
         if model["resource_type"] == "model" and "marts" in model["fqn"]
     }
