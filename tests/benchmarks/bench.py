@@ -16,8 +16,13 @@ TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, first column left, the others right."""
-    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in (header, *rows))
+    first, *others = ("| " + " | ".join(row) + " |" for row in cells)
+    return "\n".join([first, "|---|" + "---:|" * (len(header) - 1), *others])
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def nights(costs: Sequence[bench_nights.StepCost]) -> str:
@@ -42,7 +47,7 @@ def main() -> None:
     """Measure and write."""
     extract = bench_extract.run()
     header = list(extract[0])
-    extraction = table(header, [[str(row[name]) for name in header] for row in extract])
+    extraction = table(header, [[_shown(row[name]) for name in header] for row in extract])
     costs = bench_nights.run([10_000, 100_000])
     TARGET.write_text(
         f"""# Benchmarks
