@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from psycopg2.extensions import connection as Connection
 
 from retention.local.postgres import Cluster
 from retention.warehouse.install import ROLES, install_roles, install_schemas
+
+
+def pytest_configure() -> None:
+    """End by SIGTERM (a time limit, a CI that gave up) as by Ctrl-C: the session's PostgreSQL is stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
