@@ -1,8 +1,11 @@
-"""Nightly build: extract, check, read texts, transform, track outcomes, build, check, publish.
+"""Nightly build: extract, check, read texts, transform, track outcomes, build, check, publish; alert when that fails.
 
 Safe to run again for any night: each step replaces its own batch, and a published night is left alone. Only `publish`
-changes what BI reads; when a check fails, marts keep serving the last published night.
-Runbook: docs/runbooks/nightly.md
+changes what BI reads; when a check fails, marts keep serving the last published night. A person is told when a night
+fails for good or is not published in time: runbooks failed.md and late.md in docs/runbooks/.
+
+A backfill (`airflow backfill create`) neither loads nor publishes: `rebuild` builds each past night again from the
+loads it had, beside the marts, and compares it with what was published then. Runbook: docs/runbooks/backfill.md
 """
 
 import pendulum
@@ -19,6 +22,7 @@ from retention import tasks
     catchup=False,
     max_active_runs=1,
     default_args=tasks.DEFAULT_ARGS,
+    deadline=tasks.DEADLINE,
     doc_md=__doc__,
     tags=["nightly"],
 )
@@ -26,15 +30,18 @@ def nightly() -> None:
     """Wire the steps of a night."""
     batch = tasks.open_batch()
     chain(
-        tasks.extract.partial(batch=batch).expand(table=tasks.supplied_tables(batch)),
+        loads := tasks.extract.partial(batch=batch).expand(table=tasks.supplied_tables(batch)),
         tasks.check_raw(batch),
         tasks.read_texts(batch),
         tasks.transform(batch),
         tasks.track_outcomes(batch),
         tasks.build_marts(batch),
         tasks.check_marts(batch),
-        tasks.publish(batch),
+        published := tasks.publish(batch),
     )
+    # Of `loads` too: the first that fails ends the chain at once, and the others are still at it.
+    chain(batch, tasks.rebuild(), done := tasks.alert())
+    chain([loads, published], done)
 
 
 nightly()

@@ -37,3 +37,8 @@
 {% macro quarter_start(instant, time_zone) -%}
     cast(date_trunc('quarter', {{ instant }} at time zone {{ time_zone }}) as date)
 {%- endmacro %}
+
+{#- The Monday of the week of a calendar day. -#}
+{% macro week_start(day) -%}
+    cast(date_trunc('week', cast({{ day }} as timestamp)) as date)
+{%- endmacro %}

@@ -34,6 +34,12 @@
     {%- endif -%}
 {%- endmacro %}
 
+{#- Condition: somebody asks for touched keys. In a full refresh nobody does: what depends on a model is refreshed with it,
+    and on a first night the keys would be all there are. -#}
+{% macro is_needed() -%}
+    {{ 'false' if flags.FULL_REFRESH else 'true' }}
+{%- endmacro %}
+
 {#- Post-hook of every model: statistics for a table that was just created. -#}
 {% macro analyze_new_table() -%}
     {%- if not is_incremental() and model.config.materialized in ('table', 'incremental') -%}

@@ -3,6 +3,14 @@
     case when lower(trim({{ value }})) not in ('', 'n/a', 'null') then {{ value }} end
 {%- endmacro %}
 
+{#- A word of a code list: one that is not on it is `unknown` (the gate at raw warns of it), a missing one is missing. -#}
+{% macro known_word(value, words) -%}
+    case
+        when {{ value }} in ('{{ words | join("', '") }}') then {{ value }}
+        when lower(trim({{ value }})) not in ('', 'n/a', 'null') then 'unknown'
+    end
+{%- endmacro %}
+
 {#- One key for a phone number: digits with the country code. Letters that look like digits (Cyrillic included) are read as
     digits; 8 and a missing code are Russia's trunk prefix and habit; a number with + keeps its own country. -#}
 {% macro normalise_msisdn(value) -%}

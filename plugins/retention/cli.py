@@ -93,12 +93,19 @@ def simulate(
 
 
 @app.command()
-def status() -> None:
-    """The last night: steps, loads, checks that failed, slots, and who is at work."""
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Plain data for machines.")] = False,
+) -> None:
+    """The last night and what BI reads: steps, loads with lag and rejects, checks, slots, who is at work, sizes."""
     with _working(alone=False) as (home, progress):
         from retention.local import status as state
 
-        state.show_status(home, progress.console)
+        if as_json:
+            import json
+
+            print(json.dumps(state.status_json(home), default=_plain, indent=2))
+        else:
+            state.show_status(home, progress.console)
 
 
 @app.command()
@@ -129,6 +136,108 @@ def reload(table: Annotated[str, typer.Argument(help="As in the contract, e.g. c
         progress.say(f"{rows:,} rows were new or different. `retention run` goes on with the night.")
 
 
+rejects_app = typer.Typer(help="Rows that could not be read: what is open, and reading it again.")
+app.add_typer(rejects_app, name="rejects")
+
+
+@rejects_app.callback(invoke_without_command=True)
+def rejects(
+    context: typer.Context,
+    replayed: Annotated[bool, typer.Option("--all", help="Also those that were read again since.")] = False,
+) -> None:
+    """Rows that could not be read: count by table, file, reason and load. Without what they say."""
+    if context.invoked_subcommand is not None:
+        return
+    with _working(alone=False) as (home, progress):
+        from retention.local import rejects as room
+
+        room.show_summary(home, progress.console, replayed)
+
+
+@rejects_app.command("show")
+def show_rejects(
+    table: Annotated[str, typer.Argument(help="As in the contract, e.g. vendor.call_attempts.")],
+    file: Annotated[str | None, typer.Option(help="Of this file only, as `retention rejects` names it.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    rows: Annotated[bool, typer.Option("--rows", help="What they say, too: personal. On a terminal only.")] = False,
+) -> None:
+    """List open rejects of a table with file, line and reason."""
+    with _working(alone=False) as (home, progress):
+        from retention.local import rejects as room
+
+        room.show_rows(home, progress.console, table, file, limit, rows)
+
+
+@rejects_app.command("replay")
+def replay_rejects(
+    table: Annotated[str, typer.Argument(help="As in the contract, e.g. vendor.call_attempts.")],
+    file: Annotated[str | None, typer.Option(help="This file only, as `retention rejects` names it.")] = None,
+) -> None:
+    """Read again what has open rejects: now, if a night is unfinished, else with the table's next load."""
+    with _working() as (home, progress):
+        from retention.local import rejects as room
+        from retention.local import setup
+
+        setup.up_databases(home, progress)
+        with progress.doing(f"replay of {table}"):
+            done = room.replay(home, table, file)
+        if done.appended is None:
+            progress.say(f"{done.asked:,} rejects: the next load of {table} reads them again (`retention run`).")
+            return
+        progress.say(
+            f"{done.asked:,} rejects were read again: {done.appended:,} rows came in, {done.still_open:,} are open. "
+            "`retention run` goes on with the night."
+        )
+
+
+@app.command(name="accept-drift")
+def accept_drift(
+    table: Annotated[str, typer.Argument(help="As in the contract, e.g. helpdesk.tickets.")],
+    note: Annotated[str | None, typer.Option(help="Why; kept in ops.shape_versions.")] = None,
+) -> None:
+    """Take a source's columns as they are now: shows what changed, and books it for the table's next load."""
+    with _working() as (home, progress):
+        from retention.local import acceptance, setup
+
+        setup.up_databases(home, progress)
+        proposal = acceptance.propose_drift(home, table)
+        for line in proposal.lines():
+            progress.say(line)
+        if sys.stdin.isatty():
+            typer.confirm("Accept?", abort=True)
+        version = acceptance.accept_drift(home, proposal, note)
+        progress.say(f"accepted: version {version} of the shapes. `retention run`, or clearing the task, goes on.")
+
+
+@app.command(name="accept-loss")
+def accept_loss(
+    table: Annotated[str, typer.Argument(help="As in the contract, e.g. crm.parties.")],
+    note: Annotated[str | None, typer.Option(help="Why; kept in ops.accepted_losses.")] = None,
+) -> None:
+    """Let a table through once that lost more rows than a night may: the source is right, they are gone."""
+    with _working() as (home, progress):
+        from retention.local import acceptance, setup
+
+        setup.up_databases(home, progress)
+        progress.say(f"refused: {acceptance.refused_loss(home, table)}")
+        if sys.stdin.isatty():
+            typer.confirm("Accept the loss?", abort=True)
+        acceptance.accept_loss(home, table, note)
+        progress.say("accepted for this night. `retention run`, or clearing the task, goes on.")
+
+
+@app.command()
+def quarantine(
+    table: Annotated[str | None, typer.Argument(help="Its rows one by one, e.g. crm.subscriptions.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 50,
+) -> None:
+    """Rows that critical checks set aside: not in the marts until they are corrected."""
+    with _working(alone=False) as (home, progress):
+        from retention.local.set_aside import show_quarantine
+
+        show_quarantine(home, progress.console, table, limit)
+
+
 @app.command()
 def rebuild(batch: Annotated[int, typer.Argument(min=1, help="A published batch: see `retention status`.")]) -> None:
     """Build a past night again from the loads it had, beside the marts, and compare it with what was published."""
@@ -144,6 +253,46 @@ def rebuild(batch: Annotated[int, typer.Argument(min=1, help="A published batch:
 
 
 @app.command()
+def erase(
+    party: Annotated[str | None, typer.Option(help="party_id, as in the CRM.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who answers for it. Default: the user you are.")] = None,
+    requested_on: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day of the request: the clock runs from there.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be erased.")] = False,
+    replay: Annotated[bool, typer.Option("--replay", help="After a restore: erase whom the acts are about.")] = False,
+) -> None:
+    """Erase a person's data everywhere, for good, and write an act of it. Numbers that are counted do not change."""
+    with _working(alone=False) as (home, progress):
+        import getpass
+
+        from retention.local import erasing
+
+        if (party is None) != replay:
+            _fail("say whom: --party ID, or --replay for all that were erased before. Nothing was erased.")
+        eraser, name = erasing.eraser(home), by or getpass.getuser()
+        if party is None:
+            acts = eraser.replay(name)
+            progress.say(f"{sum(act.rows > 0 for act in acts)} of {len(acts)} parties had come back and were erased")
+            return
+        day = None if requested_on is None else requested_on.date()
+        erasing.show_act(eraser.erase(party, name, day, dry_run), eraser.work, progress.console)
+
+
+@app.command()
+def upkeep() -> None:
+    """Remove what is past its age: old versions, texts, rejects and rows, by the seed retention_periods."""
+    with _working(alone=False) as (home, progress):
+        from retention.local import erasing
+
+        done = erasing.upkeep(home)
+        for one in done:
+            progress.step(f"{one.what} of {one.table}", one.rows, 0.0)
+        if not done:
+            progress.say("nothing is past its age")
+
+
+@app.command()
 def doctor() -> None:
     """What the sources' profile maps, what is missing, and which marts will be empty for it."""
     with _working(alone=False) as (home, progress):
@@ -151,6 +300,43 @@ def doctor() -> None:
 
         if not state.show_diagnosis(home, progress.console):
             raise typer.Exit(1)
+
+
+@app.command()
+def backup() -> None:
+    """Write a backup of the warehouse, while it is in use, into .local/backups (RETENTION_BACKUPS)."""
+    with _working(alone=False) as (home, progress):
+        from retention.local import backups
+
+        with progress.doing("backup of the warehouse"):
+            path, made = backups.back_up(backups.place(home))
+        progress.say(f"{made.bytes / 1e6:,.1f} MB in {path}")
+        progress.say("Roles' passwords and the pseudonym key are not in it: keep the env file elsewhere, too.")
+
+
+@app.command()
+def restore(
+    name: Annotated[str | None, typer.Argument(help="A folder of .local/backups, or a path. Default: newest.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace the warehouse without asking.")] = False,
+) -> None:
+    """Put a backup in the place of the warehouse, after its marts were compared with what was published then."""
+    with _working() as (home, progress):
+        from retention.local import backups, setup
+
+        where = backups.place(home)
+        path = backups.choose(where, name)
+        if not yes:
+            question = f"Replace the warehouse by {path.name}? It is kept under another name."
+            if not sys.stdin.isatty():
+                _fail(f"{question} Nothing was changed. Say so with --yes.")
+            typer.confirm(question, abort=True)
+        if where.admin_dsn == home.cluster.dsn("postgres"):
+            setup.up_databases(home, progress)
+        with progress.doing(f"restore of {path.name}"):
+            restored = backups.restore(home, where, path)
+        progress.say(f"marts are those of batch {restored.backup.batch_id}, as of {restored.backup.as_of}")
+        if restored.kept_as:
+            progress.say(f'the warehouse before it is the database "{restored.kept_as}"; drop it when it is not needed')
 
 
 @app.command()
@@ -167,7 +353,7 @@ def install() -> None:
 @app.command()
 def url(
     database: Annotated[str, typer.Argument(help=f"One of: {', '.join(DATABASES)}.")] = "warehouse",
-    role: Annotated[str | None, typer.Option(help="etl, publisher, analyst, bi_reader, source_reader.")] = None,
+    role: Annotated[str | None, typer.Option(help="As whom: etl, publisher, analyst, bi_reader, outreach...")] = None,
 ) -> None:
     """Print a connection URL: psql "$(retention url)". The warehouse is shown as BI sees it."""
     with _working(alone=False) as (home, _):
@@ -208,6 +394,11 @@ def _working(alone: bool = True) -> Iterator[tuple["Home", "Progress"]]:
         if not type(error).__module__.startswith("retention."):
             raise
         _fail(str(error))
+
+
+def _plain(value: object) -> object:
+    """What JSON has no type for: instants in ISO 8601, decimals as numbers."""
+    return value.isoformat() if isinstance(value, datetime) else float(str(value))
 
 
 def _interrupt(*_: object) -> NoReturn:

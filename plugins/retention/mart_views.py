@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-#: The schema of the views.
-MARTS = "marts"
-#: Roles that may read every mart; whoever else was granted a view keeps it.
-READERS = ("analyst", "bi_reader", "etl")
+#: The schema of the views that BI reads, and of those with personal data.
+MARTS, PRIVATE = "marts", "marts_private"
+#: A slot's table private_x becomes the view marts_private.x.
+PRIVATE_PREFIX = "private_"
+#: Views of `marts` on the platform's books, made by warehouse/trust.sql; publishing leaves them alone.
+STANDING = frozenset({"trust_nights", "trust_freshness", "trust_checks", "trust_restatements"})
+#: Roles that may read every mart, and every private one; whoever else was granted a view keeps it.
+READERS, PRIVATE_READERS = ("analyst", "bi_reader", "etl"), ("outreach",)
+#: The marts that those who call subscribers need beside the private ones.
+FOR_OUTREACH = frozenset({"dim_subscription", "fct_contacts", "fct_tickets", "fct_complaint_episodes"})
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,10 @@ class Relation:
 
 @dataclass(frozen=True)
 class Change:
-    """What to do to one view: drop it, make it read these columns of the slot, or first one and then the other."""
+    """What to do to one view: drop it, make it read these columns of the slot, or first one and then the other.
+
+    `mart` is the slot's table; private ones have their view in another schema.
+    """
 
     mart: str
     columns: tuple[Column, ...]
@@ -82,6 +91,27 @@ def read_relations(cur: Cursor, schema: str, kinds: str) -> dict[str, Relation]:
     return found
 
 
+def read_views(cur: Cursor) -> dict[str, Relation]:
+    """The published views by the name of the slot's table that they read."""
+    public = read_relations(cur, MARTS, "v")
+    private = read_relations(cur, PRIVATE, "v")
+    return {name: view for name, view in public.items() if name not in STANDING} | {
+        PRIVATE_PREFIX + name: view for name, view in private.items()
+    }
+
+
+def is_private(mart: str) -> bool:
+    """Whether a slot's table holds personal data and is published apart."""
+    return mart.startswith(PRIVATE_PREFIX)
+
+
+def readers_of(mart: str) -> tuple[str, ...]:
+    """The roles that may read a mart."""
+    if is_private(mart):
+        return PRIVATE_READERS
+    return (*READERS, *PRIVATE_READERS) if mart in FOR_OUTREACH else READERS
+
+
 def plan_changes(views: dict[str, Relation], tables: dict[str, Relation]) -> list[Change]:
     """Changes that make the views read `tables`, in name order, which is the order of locking.
 
@@ -95,7 +125,8 @@ def plan_changes(views: dict[str, Relation], tables: dict[str, Relation]) -> lis
             changes.append(Change(mart, (), None, (), is_dropped=True, is_created=False))
             continue
         if view is None:
-            changes.append(Change(mart, table.columns, table.description, READERS, is_dropped=False, is_created=True))
+            readers = readers_of(mart)
+            changes.append(Change(mart, table.columns, table.description, readers, is_dropped=False, is_created=True))
             continue
         new = {column.name: column for column in table.columns}
         kept = [new[column.name] for column in view.columns if column.name in new]
@@ -104,14 +135,14 @@ def plan_changes(views: dict[str, Relation], tables: dict[str, Relation]) -> lis
         is_replaceable = len(kept) == len(view.columns) and all(
             column.is_same_shape(old) for column, old in zip(kept, view.columns, strict=True)
         )
-        readers = tuple(sorted({*READERS, *view.readers}))
+        readers = tuple(sorted({*readers_of(mart), *view.readers}))
         changes.append(Change(mart, columns, table.description, readers, not is_replaceable, is_created=True))
     return changes
 
 
 def definition(change: Change, slot: str) -> sql.Composed:
     """The statements that drop, make or repoint the view: those that take its exclusive lock."""
-    view = sql.Identifier(MARTS, change.mart)
+    view = sql.Identifier(*_place(change.mart))
     statements = []
     if change.is_dropped:
         # Without `cascade`: another's view on it must stop us, not vanish.
@@ -129,15 +160,20 @@ def definition(change: Change, slot: str) -> sql.Composed:
 
 def dressing(change: Change) -> sql.Composed:
     """The statements that give a made view its readers and descriptions."""
-    view = sql.Identifier(MARTS, change.mart)
+    view = sql.Identifier(*_place(change.mart))
     statements = [
         sql.SQL("grant select on {} to {}").format(view, sql.SQL(", ").join(map(sql.Identifier, change.readers))),
         sql.SQL("comment on view {} is {}").format(view, sql.Literal(change.description)),
     ]
     statements.extend(
         sql.SQL("comment on column {} is {}").format(
-            sql.Identifier(MARTS, change.mart, column.name), sql.Literal(column.description)
+            sql.Identifier(*_place(change.mart), column.name), sql.Literal(column.description)
         )
         for column in change.columns
     )
     return sql.SQL("; ").join(statements)
+
+
+def _place(mart: str) -> tuple[str, str]:
+    """Schema and name of the view on a slot's table."""
+    return (PRIVATE, mart.removeprefix(PRIVATE_PREFIX)) if is_private(mart) else (MARTS, mart)

@@ -20,6 +20,7 @@ from retention.warehouse.batches import Batch, Step
 from retention.warehouse.lease import lease
 
 if TYPE_CHECKING:
+    from retention.rebuild import Comparison
     from retention.sources.profile import Profile
 
 log = logging.getLogger(__name__)
@@ -58,19 +59,18 @@ class Night:
     @contextmanager
     def _step(self, batch_id: int, step: str) -> Iterator[Working | None]:
         """Lease, current run and bookkeeping around one step; yields None when BI already sees the batch."""
-        with (
-            batches.connected(self.etl_dsn, step) as conn,
-            lease(self.etl_dsn, self.run_id, step, self.lease_wait_seconds),
-        ):
-            batch = batches.get_batch(conn, batch_id)
-            if batch.is_published:
-                log.info("%s: batch %d is published; nothing to do", step, batch_id)
-                yield None
-                return
-            batches.set_current_run(conn, batch)
+        with batches.connected(self.etl_dsn, step) as conn:
             try:
-                with batches.recorded_step(conn, batch_id, step) as report:
-                    yield Working(batch, conn, report)
+                with lease(self.etl_dsn, self.run_id, step, self.lease_wait_seconds):
+                    batch = batches.get_batch(conn, batch_id)
+                    if batch.is_published:
+                        log.info("%s: batch %d is published; nothing to do", step, batch_id)
+                        batches.forget_failure(conn, batch_id, step)
+                        yield None
+                        return
+                    batches.set_current_run(conn, batch)
+                    with batches.recorded_step(conn, batch_id, step) as report:
+                        yield Working(batch, conn, report)
             except Exception as error:
                 if not conn.closed:
                     batches.book_failure(conn, batch_id, step, error)
@@ -104,10 +104,15 @@ class Night:
 
     def check_raw(self, batch_id: int) -> None:
         """Gate tonight's loads; GateFailed stops the night before anything is built."""
+        from retention.erasure.suppression import suppress_batch
         from retention.quality.gate import run_gate
+        from retention.quality.loss import check_loss
 
         with self._step(batch_id, "check_raw") as working:
             if working is not None:
+                with working.conn, working.conn.cursor() as cur:
+                    suppress_batch(cur, batch_id, self.environment)
+                check_loss(self.etl_dsn, batch_id)
                 folder = self.project / "expectations"
                 run_gate(self.etl_dsn, "raw", batch_id, folder, "raw", self.supplied_tables())
 
@@ -174,10 +179,12 @@ class Night:
     def publish(self, batch_id: int) -> None:
         """Show the checked slot to BI, in one transaction."""
         from retention import publish
+        from retention.warehouse.late_rows import book_late_rows
 
         with self._step(batch_id, "publish") as working:
             if working is None:
                 return
+            book_late_rows(working.conn, batch_id)
             with batches.connected(self.publisher_dsn, "publish") as conn:
                 published = publish.publish(conn, batch_id)
             working.report.rows = sum(mart.rows for mart in published.marts)
@@ -191,6 +198,31 @@ class Night:
         for step in STEPS[1:]:
             getattr(self, step)(batch_id)
         return batch_id
+
+    def rebuild(self, as_of: datetime) -> "Comparison | None":
+        """Build the published night of `as_of` again, beside the marts, and book in ops.rebuilds how it compares.
+
+        None when that night was never published. RebuildError when rows differ although code and seeds are the same.
+        Nothing is extracted or published, and no lease is taken.
+        """
+        from retention.rebuild import RebuildError, rebuild
+
+        with batches.connected(self.etl_dsn, "rebuild") as conn:
+            batch_id = batches.published_batch(conn, as_of)
+            if batch_id is None:
+                return None
+            try:
+                comparison = rebuild(self.etl_dsn, self.project, self.work, batch_id)
+                batches.book_rebuild(conn, self.run_id, comparison)
+                if comparison.is_unexplained:
+                    message = f"{comparison}. What is published was not touched. See docs/runbooks/backfill.md"
+                    raise RebuildError(message)  # noqa: TRY301 - it is booked like any other failure
+            except Exception as error:
+                if not conn.closed:
+                    batches.book_failure(conn, batch_id, "rebuild", error)
+                raise
+            batches.forget_failure(conn, batch_id, "rebuild")
+            return comparison
 
     def _profile(self) -> "Profile":
         from retention.sources.profile import load_profile

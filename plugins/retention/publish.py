@@ -1,8 +1,9 @@
 """Two slots, one publish: which slot is built, when it becomes what BI reads, and the way back.
 
-The marts are built into whichever of `marts_a` and `marts_b` is idle, checked there, and then every view of the schema
-`marts` is repointed in one transaction. All functions take a connection of the role `publisher`, not in autocommit, and
-commit what they did themselves; run again after a crash at any point they come to the same end.
+The marts are built into whichever of `marts_a` and `marts_b` is idle, checked there, and then every view of the
+schemas `marts` and `marts_private` is repointed in one transaction. All functions take a connection of the role
+`publisher`, not in autocommit, and commit what they did themselves; run again after a crash at any point they come to
+the same end.
 Runbook: docs/runbooks/publish.md
 """
 
@@ -149,7 +150,7 @@ def mark_checked(conn: Connection, slot: str, batch_id: int) -> None:
 
 
 def publish(conn: Connection, batch_id: int, force: bool = False) -> Publication:
-    """Point every view of `marts` at the checked slot of this batch, in one transaction.
+    """Point every view of `marts` and `marts_private` at the checked slot of this batch, in one transaction.
 
     Waits for running BI queries up to PATIENCE_SECONDS. A batch that is live, or was published and since replaced by a
     newer one, is left as it is (`is_new` false). `force` publishes an older batch over a newer one.
@@ -199,6 +200,11 @@ def _switch(conn: Connection, slot: _Slot, action: Action) -> Publication:
         tables = mart_views.read_relations(cur, slot.slot, "rp")
         if not tables:
             raise PublishRefused(f"{slot.slot} holds no tables: batch {slot.batch_id} was not published")
+        if taken := sorted(tables.keys() & mart_views.STANDING):
+            raise PublishRefused(
+                f"{slot.slot} holds {', '.join(taken)}: the name belongs to a view on the platform's books "
+                f"(warehouse/trust.sql). Batch {slot.batch_id} was not published. Give the mart another name."
+            )
         contents = tuple(MartContent(name, *row_hash(conn, slot.slot, name)) for name in sorted(tables))
 
     def repoint(cur: Cursor, wait_seconds: float) -> Publication:
@@ -222,7 +228,7 @@ def _switch(conn: Connection, slot: _Slot, action: Action) -> Publication:
 
 
 def _repoint(cur: Cursor, slot: str, wait_seconds: float) -> None:
-    views = mart_views.read_relations(cur, mart_views.MARTS, "v")
+    views = mart_views.read_views(cur)
     changes = mart_views.plan_changes(views, mart_views.read_relations(cur, slot, "rp"))
     deadline = time.monotonic() + wait_seconds
     for change in changes:
@@ -378,7 +384,7 @@ def _holders(conn: Connection) -> str:
             inner join pg_class as classes on locks.relation = classes.oid
             inner join pg_namespace as schemas on classes.relnamespace = schemas.oid
             left join pg_stat_activity as activity on locks.pid = activity.pid
-            where schemas.nspname in ('marts', 'marts_a', 'marts_b')
+            where schemas.nspname in ('marts', 'marts_private', 'marts_a', 'marts_b')
                 and locks.granted and locks.pid <> pg_backend_pid()
             order by 1
             """

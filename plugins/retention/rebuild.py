@@ -14,6 +14,8 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
+from retention.erasure.compact import first_rebuildable
+from retention.mart_views import is_private
 from retention.outcomes.track import track_outcomes
 from retention.row_hash import row_hash
 from retention.transform import Dbt, Project
@@ -62,6 +64,11 @@ class Comparison:
         """The marts that are not what was published."""
         return tuple(mart for mart in self.marts if not mart.is_equal)
 
+    @property
+    def is_unexplained(self) -> bool:
+        """Whether it differs although code and seeds are the same as then."""
+        return bool(self.differing) and self.is_same_code and self.is_same_seeds
+
     def __str__(self) -> str:
         night = f"batch {self.batch_id} (as of {self.as_of.isoformat()}) rebuilt"
         if not self.differing:
@@ -78,8 +85,8 @@ def rebuild(etl_dsn: str, project: Path, work: Path, batch_id: int) -> Compariso
     """Rebuild a published batch into schemas `rebuild_<batch>_*`, compare, and drop them.
 
     `project` is the checkout, `work` a folder for dbt's artefacts. No source is read and no lease is taken.
-    Raises RebuildError when the batch was never published or is being rebuilt already, and what dbt and the outcomes
-    raise.
+    Raises RebuildError when the batch was never published, is older than what upkeep left whole, or is being rebuilt
+    already, and what dbt and the outcomes raise.
     """
     conn = psycopg2.connect(etl_dsn, application_name="retention rebuild")
     try:
@@ -91,6 +98,11 @@ def rebuild(etl_dsn: str, project: Path, work: Path, batch_id: int) -> Compariso
             row = cur.fetchone()
         if row is None:
             raise RebuildError(f"batch {batch_id} was never published: there is nothing to compare a rebuild with")
+        if batch_id < (kept_from := first_rebuildable(conn)):
+            raise RebuildError(
+                f"batch {batch_id} cannot be rebuilt: upkeep removed rows that only nights before batch {kept_from} saw"
+                " (ops.upkeep, seed retention_periods). What is published was not touched."
+            )
         as_of, code_hash, seed_hash = row
         prefix = f"rebuild_{batch_id}_"
         with _scratch(conn, batch_id, prefix):
@@ -149,7 +161,7 @@ def _drop(conn: Connection, prefix: str) -> None:
 
 
 def _set_run(conn: Connection, prefix: str, batch_id: int, as_of: datetime) -> None:
-    """What the models read instead of ops: the night, and every load there was then, to be staged as if new."""
+    """What the models read instead of ops: the night, its quarantine, and every load there was then, as if new."""
     with conn, conn.cursor() as cur:
         cur.execute(
             sql.SQL(
@@ -157,11 +169,15 @@ def _set_run(conn: Connection, prefix: str, batch_id: int, as_of: datetime) -> N
                 create table {run} as
                 select true as is_current, %s::bigint as batch_id, %s::timestamptz as as_of,
                     null::timestamptz as prev_as_of;
-                create view {loads} as select load_id, table_name from ops.loads where batch_id <= {batch_id}
+                create view {loads} as select load_id, table_name from ops.loads where batch_id <= {batch_id};
+                create view {set_aside} as
+                select table_name, load_id, key, true as is_set_aside, false as is_changed from ops.quarantine
+                where batch_id <= {batch_id} and (released_batch_id is null or released_batch_id > {batch_id})
                 """
             ).format(
                 run=sql.Identifier(f"{prefix}ops", "current_run"),
                 loads=sql.Identifier(f"{prefix}ops", "loads_to_stage"),
+                set_aside=sql.Identifier(f"{prefix}ops", "set_aside"),
                 batch_id=sql.Literal(batch_id),
             ),
             (batch_id, as_of),
@@ -180,6 +196,7 @@ def _copy_history(conn: Connection, prefix: str, as_of: datetime) -> None:
 
 
 def _compare(conn: Connection, batch_id: int, schema: str) -> tuple[MartComparison, ...]:
+    """Compare all marts but the private ones: an erasure after the publication changes those, and is meant to."""
     with conn, conn.cursor() as cur:
         cur.execute(
             """
@@ -190,10 +207,11 @@ def _compare(conn: Connection, batch_id: int, schema: str) -> tuple[MartComparis
         )
         published = {mart: (int(rows), str(digest)) for mart, rows, digest in cur.fetchall()}
         cur.execute("select tablename from pg_tables where schemaname = %s", (schema,))
-        rebuilt = {mart: row_hash(conn, schema, mart) for (mart,) in cur.fetchall()}
+        rebuilt = {mart: row_hash(conn, schema, mart) for (mart,) in cur.fetchall() if not is_private(mart)}
     return tuple(
         MartComparison(mart, published.get(mart), rebuilt.get(mart))
         for mart in sorted(published.keys() | rebuilt.keys())
+        if not is_private(mart)
     )
 
 

@@ -4,15 +4,24 @@ Imports of the rooms are inside the tasks: Airflow parses DAG files often. Every
 published batch is left alone, an unfinished one is continued.
 """
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import get_current_context, task
+from airflow.sdk.definitions.callback import SyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 if TYPE_CHECKING:
+    from retention.alerts import Alert, Books, Run
     from retention.night import Night
+
+log = logging.getLogger(__name__)
 
 #: Extraction shares the sources with the operator's own load; its pool bounds how many tables are read at once.
 SOURCE_POOL = "sources"
@@ -23,6 +32,12 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
 }
+#: How long after it was queued a night is late. Counted from there, nights of a simulated past are not late at once.
+DEADLINE_MINUTES = float(os.environ.get("RETENTION_NIGHT_DEADLINE_MINUTES", "240"))
+BACKFILL = "backfill"
+#: The XCom that these steps leave their reason in when they fail: there is no batch yet to book it under.
+REASON = "reason"
+UNBOOKED = ("open_batch", "supplied_tables")
 
 
 class BatchRef(TypedDict):
@@ -33,15 +48,15 @@ class BatchRef(TypedDict):
 
 
 def _dsn(conn_id: str) -> str:
-    """A libpq URL for an Airflow Connection."""
-    from urllib.parse import quote
-
+    """The URL of an Airflow Connection: libpq's for PostgreSQL, SQLAlchemy's for other databases."""
     from airflow.sdk import Connection
 
+    from retention.sources.urls import connection_url
+
     conn = Connection.get(conn_id)
-    login = f"{quote(conn.login or '', safe='')}:{quote(conn.password or '', safe='')}"
-    options = "&".join(f"{key}={quote(str(value), safe='')}" for key, value in conn.extra_dejson.items())
-    return f"postgresql://{login}@{conn.host}:{conn.port or 5432}/{conn.schema}" + (f"?{options}" if options else "")
+    return connection_url(
+        conn.conn_type, conn.login, conn.password, conn.host, conn.port, conn.schema, conn.extra_dejson
+    )
 
 
 def _night(run_id: str) -> "Night":
@@ -62,20 +77,24 @@ def _night(run_id: str) -> "Night":
 
 @task
 def open_batch() -> BatchRef:
-    """Open the night of this run's data interval, or continue it."""
+    """Open the night of this run's data interval, or continue it. A backfill opens nothing: `rebuild` is its work."""
     context = get_current_context()
+    if context["dag_run"].run_type == BACKFILL:
+        raise AirflowSkipException("a backfill loads and publishes nothing: the task `rebuild` does its work")
     run_id, as_of = str(context["run_id"]), context["data_interval_end"]
     if as_of is None:
         raise ValueError(
             f"run {run_id} has no data interval, so no as_of: trigger it with a logical date. Nothing was done."
         )
-    return {"batch_id": _night(run_id).open(as_of), "run_id": run_id}
+    with _explained():
+        return {"batch_id": _night(run_id).open(as_of), "run_id": run_id}
 
 
 @task
 def supplied_tables(batch: BatchRef) -> list[str]:
     """The canonical tables that the installation's profile supplies."""
-    return _night(batch["run_id"]).supplied_tables()
+    with _explained():
+        return _night(batch["run_id"]).supplied_tables()
 
 
 @task(pool=SOURCE_POOL, map_index_template="{{ table_name }}")
@@ -125,3 +144,120 @@ def check_marts(batch: BatchRef) -> None:
 def publish(batch: BatchRef) -> None:
     """Show the checked marts to BI, in one transaction."""
     _night(batch["run_id"]).publish(batch["batch_id"])
+
+
+@task
+def remove_expired(kinds: list[str]) -> int:
+    """Remove what is past its age, of these kinds (seed retention_periods); returns the rows."""
+    from retention.erasure.upkeep import Upkeep
+    from retention.sources.profile import FilesSource, load_profile
+
+    context = get_current_context()
+    run_id, as_of = str(context["run_id"]), context["data_interval_end"]
+    if as_of is None:
+        raise AirflowFailException(f"run {run_id} has no data interval: nothing says what is old. Nothing was removed.")
+    night = _night(run_id)
+    tables = load_profile(night.profile).tables
+    files = frozenset(name for name, source in tables.items() if isinstance(source, FilesSource))
+    return sum(done.rows for done in Upkeep(night.etl_dsn, night.project, files, run_id).run(as_of, kinds))
+
+
+# One at a time: two would share dbt's folder, and two cores.
+@task(trigger_rule="all_skipped", retries=0, max_active_tis_per_dag=1)
+def rebuild() -> None:
+    """In a backfill only: build the published night again from its loads, beside the marts, and compare."""
+    run = _run()
+    if _night(run.run_id).rebuild(run.as_of) is None:
+        raise AirflowSkipException(
+            f"the night of {run.as_of.isoformat()} was never published: there is nothing to rebuild it from or to "
+            "compare it with. Nothing was loaded. A night that is due is run by `retention run` or a trigger."
+        )
+
+
+@task(trigger_rule="all_done")
+def alert() -> None:
+    """Tell a person, once, when the night failed, and when one that failed came through. A failed night fails here."""
+    from retention import alerts
+
+    context = get_current_context()
+    instance, run_id = context["ti"], str(context["run_id"])
+    states = instance.get_task_states(dag_id=instance.dag_id, run_ids=[run_id])[run_id]
+    failed = alerts.failed_steps(states, instance.xcom_pull(task_ids="supplied_tables") or [])
+    reasons = {step: instance.xcom_pull(task_ids=step, key=REASON) for step in failed if step in UNBOOKED}
+    run = _run(failed, {step: reason for step, reason in reasons.items() if reason})
+    books = _books(run)
+    if run.failed:
+        told = alerts.compose_failed(run, books)
+        _tell(told)
+        # Not retried, but cleared with whatever else failed: then it speaks again.
+        raise AirflowFailException(told.title)
+    if books and (told_after := alerts.compose_recovered(run, books)):
+        _tell(told_after)
+
+
+def night_is_late(context: dict[str, Any]) -> None:
+    """What Airflow's Deadline Alert calls, in a worker: tell a person where a night stands that should be published."""
+    from datetime import datetime
+
+    from retention import alerts
+
+    found = context["dag_run"]
+    run = alerts.Run(datetime.fromisoformat(found["data_interval_end"]), found["dag_run_id"])
+    books = _books(run)
+    if found["run_type"] != BACKFILL and not (books and books.has_passed(run.as_of)):
+        _tell(alerts.compose_late(run, books, DEADLINE_MINUTES))
+
+
+#: Called in a worker of the executor: it needs no triggerer, and has the tasks' environment and Connections.
+DEADLINE = DeadlineAlert(
+    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    interval=timedelta(minutes=DEADLINE_MINUTES),
+    callback=SyncCallback(night_is_late),
+    name="night is late",
+)
+
+
+def _run(failed: tuple[str, ...] = (), reasons: dict[str, str] | None = None) -> "Run":
+    """The present run, for alerts."""
+    from retention.alerts import Run
+
+    context = get_current_context()
+    run_id, as_of = str(context["run_id"]), context["data_interval_end"]
+    if as_of is None:
+        raise AirflowFailException(f"run {run_id} has no data interval, so it stands for no night: nobody was told")
+    return Run(as_of, run_id, failed, reasons or {}, is_backfill=context["dag_run"].run_type == BACKFILL)
+
+
+def _books(run: "Run") -> "Books | None":
+    from retention.alerts import read_books
+
+    dsn = _warehouse()
+    return read_books(dsn, run.as_of) if dsn else None
+
+
+def _tell(told: "Alert") -> None:
+    from retention.alerts import raise_alert
+    from retention.messenger import URL_VARIABLE
+
+    raise_alert(told, _warehouse(), os.environ.get(URL_VARIABLE))
+
+
+def _warehouse() -> str | None:
+    """The warehouse's URL; None when Airflow cannot give it: an alert is sent all the same."""
+    try:
+        return _dsn("warehouse_etl")
+    except Exception as error:  # noqa: BLE001 - whatever keeps the Connection from us is no reason to be silent
+        log.warning("the Connection warehouse_etl is not to be had: %s", type(error).__name__)
+        return None
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Leave the reason of a failure where the task `alert` finds it."""
+    try:
+        yield
+    except Exception as error:
+        from retention.warehouse.batches import reason_of
+
+        get_current_context()["ti"].xcom_push(key=REASON, value=reason_of(error))
+        raise

@@ -5,6 +5,7 @@ its code, configuration, the project's macros it calls, and everything upstream;
 applied refreshes the model, and so everything that depends on it.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, float], None]
-_QUOTED_VALUE = re.compile(r'(: |=)\(?"?[^"\n]*"?\)?$')
+_QUOTED_VALUE = re.compile(r'(: |=)(\(?"?[^"\n]*"?\)?)$')
+#: What the operating system says stands where a value may stand, and is what a person needs: no space, refused.
+_SYSTEM_ERRORS = frozenset(map(os.strerror, errno.errorcode))
 
 
 class TransformError(RuntimeError):
@@ -86,7 +89,11 @@ def without_values(message: str) -> str:
     """A database error as dbt reports it, less everything that may quote a row: details, contexts, quoted values."""
     lines = [line.strip() for line in message.splitlines()]
     kept = [line for line in lines if line and not line.startswith(("DETAIL", "CONTEXT", "LINE", "HINT", "^", "Key ("))]
-    return " ".join(_QUOTED_VALUE.sub(r"\1<value>", line) for line in kept[:3])
+    return " ".join(_QUOTED_VALUE.sub(_hide, line) for line in kept[:3])
+
+
+def _hide(found: re.Match[str]) -> str:
+    return found[0] if found[2] in _SYSTEM_ERRORS else f"{found[1]}<value>"
 
 
 class Dbt:

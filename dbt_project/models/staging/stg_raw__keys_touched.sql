@@ -1,5 +1,5 @@
--- Grain: one row per kind of entity and id that tonight's loads name, in any version of the rows they bring.
--- Old versions count: what a row pointed at before must be recomputed too.
+-- Grain: one row per kind of entity and id that tonight's loads or quarantine name, in any version of the rows.
+-- Old versions count: what a row pointed at before must be recomputed too. Those set aside may have been shown before.
 {{ config(materialized='table', schema='touched') }}
 
 {%- set mentions = [
@@ -23,7 +23,7 @@ mentions as (
     select
         '{{ entity }}' as entity,
         {{ column }} as entity_id
-    from ({{ versions_of_touched(table, key) }}) as versions
+    from ({{ versions_of_touched(table, key, with_set_aside=true) }}) as versions
     {{ 'union' if not loop.last }}
     {%- endfor %}
 )
@@ -32,4 +32,4 @@ select
     entity,
     entity_id
 from mentions
-where entity_id is not null
+where entity_id is not null and {{ is_needed() }}

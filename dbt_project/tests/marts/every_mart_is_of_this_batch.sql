@@ -1,6 +1,7 @@
 -- A reader recognises one whole publication by _batch_id: it is the same in every row of every mart.
 {% set marts = ['dim_subscription', 'dim_agent', 'fct_contacts', 'fct_tickets', 'fct_complaint_episodes',
-    'fct_churn_events', 'complaint_to_churn', 'metrics', 'retention_metrics'] -%}
+    'fct_churn_events', 'complaint_to_churn', 'metrics', 'retention_metrics', 'trust_link_rates',
+    'private_subscription_contacts', 'private_contact_texts'] -%}
 
 with
 

@@ -59,6 +59,16 @@ counted as (
             from {{ source('outcomes', 'retention_metrics') }} as measured
             inner join {{ source('run', 'current_run') }} as run on measured.batch_id = run.batch_id
         ) as expected_rows
+    union all
+    select
+        'private_subscription_contacts' as mart,
+        (select count(*) from {{ ref('private_subscription_contacts') }}) as mart_rows,
+        (select count(*) from {{ ref('int_subscriptions') }}) as expected_rows
+    union all
+    select
+        'private_contact_texts' as mart,
+        (select count(*) from {{ ref('private_contact_texts') }}) as mart_rows,
+        (select count(*) from {{ ref('int_contact_texts') }}) as expected_rows
 )
 
 select

@@ -1,6 +1,12 @@
 """Extraction: what the sources hold becomes versions in raw, each table in one transaction."""
 
-from retention.extract.errors import DeletesRefusedError, DriftError, ExtractError, ReconciliationError
+from retention.extract.errors import (
+    DeletesRefusedError,
+    DriftError,
+    ExtractError,
+    ReconciliationError,
+    VolumeError,
+)
 from retention.extract.ledger import LoadResult
 from retention.extract.load import extract_table
 
@@ -10,5 +16,6 @@ __all__ = [
     "ExtractError",
     "LoadResult",
     "ReconciliationError",
+    "VolumeError",
     "extract_table",
 ]

@@ -53,15 +53,15 @@ def cast_rows(
     cur.execute("select set_config('timezone', %s, true)", (zone.key,))
     cur.execute(
         sql.SQL(
-            "with words as (select _file, _line, _reason, _row_text, {words} from staged),"
+            "with words as (select ctid as _place, _file, _line, _reason, {words} from staged),"
             # Materialised: the casts below must see valid rows only.
-            " judged as materialized (select *, coalesce(_reason, case {checks} {keys} end) as verdict,"
-            " coalesce(_row_text, (to_jsonb(words) - '{{_file,_line,_reason,_row_text}}'::text[])::text) as row_text"
-            " from words),"
+            " judged as materialized (select *, coalesce(_reason, case {checks} {keys} end) as verdict from words),"
             " accepted as (insert into incoming select {casts}, _file, _line from judged where verdict is null)"
             " insert into raw.rejects (load_id, table_name, file, line, reason, row_text)"
-            " select {load_id}, {table}, ({files}::text[])[_file], _line, verdict, row_text"
-            " from judged where verdict is not null"
+            " select {load_id}, {table}, ({files}::text[])[judged._file], judged._line, verdict,"
+            " coalesce(staged._row_text, jsonb_strip_nulls("
+            "to_jsonb(staged) - '{{_file,_line,_reason,_row_text}}'::text[])::text)"
+            " from judged join staged on staged.ctid = judged._place where verdict is not null"
         ).format(
             words=words,
             checks=checks,
@@ -78,24 +78,28 @@ def cast_rows(
 
 
 def reject_repeated(cur: Cursor, table: Table, load_id: int, files: Sequence[str]) -> int:
-    """Reject rows of `incoming` whose key their file has before, and drop those that a later file states again.
+    """Reject rows of `incoming` whose key their file has before, and drop those that another file states later.
 
-    Returns the rows rejected.
+    Later is what the source wrote later (the table's cursor), else what stands in the file of the later name. Returns
+    the rows rejected.
     """
+    written_at = sql.Identifier(table.cursor) if table.cursor else sql.SQL("null::timestamptz")
     keys = sql.SQL(", ").join(sql.Identifier(name) for name in table.key)
     cur.execute(
         sql.SQL(
             "with numbered as ("
             " select ctid as place, row_number() over (partition by {keys}, _file order by _line) as nth,"
-            " max(_file) over (partition by {keys}) as last_file from incoming),"
+            " first_value(_file) over (partition by {keys} order by {written_at} desc nulls last, _file desc)"
+            " as last_file from incoming),"
             " moved as (delete from incoming as i using numbered where i.ctid = numbered.place"
-            " and (nth > 1 or i._file < last_file) returning i._file, i._line, nth > 1 as is_repeated,"
+            " and (nth > 1 or i._file <> last_file) returning i._file, i._line, nth > 1 as is_repeated,"
             " (to_jsonb(i) - '{{_file,_line}}'::text[])::text as row_text)"
             " insert into raw.rejects (load_id, table_name, file, line, reason, row_text)"
             " select {load_id}, {table}, ({files}::text[])[_file], _line, {reason}, row_text"
             " from moved where is_repeated"
         ).format(
             keys=keys,
+            written_at=written_at,
             load_id=sql.Literal(load_id),
             table=sql.Literal(table.name),
             files=sql.Literal(list(files)),

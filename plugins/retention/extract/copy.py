@@ -10,6 +10,7 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from retention.extract.errors import ExtractError, without_values
+from retention.extract.silence import cut
 
 #: Bytes moved at a time. The pipe is as wide, so that neither side waits for each row.
 CHUNK = 1 << 18
@@ -83,7 +84,7 @@ def stream(source: Connection, select: sql.Composable, target: Connection, into:
         os.close(reading)
         if thread.is_alive():
             # Blocked in the source: a closed pipe is noticed only by the next write.
-            source.cancel()
+            cut(source)
         thread.join()
 
 

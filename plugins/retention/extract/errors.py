@@ -5,8 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg2
+from pymysql.constants import ER  # type: ignore[import-untyped]
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 NOTHING_LOADED = "Nothing of this table was loaded; the night stops before publish."
+
+
+#: A SQLSTATE or an Oracle error.
+CODE = re.compile(r"[0-9A-Z]{5}|[A-Z]{3}-\d{4,5}")
+#: MySQL's: the client library's own, and the server's by their names.
+CLIENT_CODES = range(2000, 3000)
+SERVER_CODES: dict[object, str] = {code: name for name, code in vars(ER).items() if isinstance(code, int)}
 
 
 class ExtractError(RuntimeError):
@@ -21,8 +30,12 @@ class ReconciliationError(ExtractError):
     """The source's own count differs from what would be live after the load."""
 
 
-class DeletesRefusedError(ExtractError):
-    """The source lost more keys than a sweep may delete."""
+class VolumeError(ExtractError):
+    """The source shows far less, or something older, than the last loads saw; `retention accept-loss` lets it pass."""
+
+
+class DeletesRefusedError(VolumeError):
+    """The source lost more keys than one load may delete."""
 
 
 @contextmanager
@@ -33,6 +46,10 @@ def without_values(table: str, doing: str) -> Iterator[None]:
     except psycopg2.Error as error:
         failure = _describe(error)
         # It stays the suppressed context of ours: whoever prints that all the same finds no values either.
+        error.args = (failure,)
+        raise ExtractError(f"{table}: {doing} failed: {failure}. {NOTHING_LOADED}") from None
+    except SQLAlchemyError as error:
+        failure = _describe_other(error)
         error.args = (failure,)
         raise ExtractError(f"{table}: {doing} failed: {failure}. {NOTHING_LOADED}") from None
 
@@ -51,3 +68,26 @@ def _describe(error: psycopg2.Error) -> str:
     elif error.diag.column_name:
         parts.append(f"column {error.diag.column_name}")
     return ", ".join(parts)
+
+
+def _describe_other(error: SQLAlchemyError) -> str:
+    """Of another database: the driver's class and its code, with the code's name for MySQL's and MariaDB's."""
+    if not isinstance(error, DBAPIError):
+        # SQLAlchemy's own words about a URL, a driver or a table.
+        return " ".join(str(error).split()).rstrip(".")
+    driver = error.orig
+    error.orig, error.statement, error.params = None, None, None
+    given = driver.args if driver is not None else ()
+    code = next((part for part in given if isinstance(part, int) or CODE.fullmatch(str(part))), None)
+    code = getattr(given[0], "full_code", code) if given else code
+    code = getattr(driver, "sqlite_errorname", code)
+    if isinstance(code, int) and code in CLIENT_CODES and len(given) > 1:
+        # Raised by the client library about the connection: quotes no row.
+        text = f"{given[1]} ({code})"
+    elif code is not None:
+        text = f"{type(driver).__name__} ({' '.join(filter(None, (str(code), SERVER_CODES.get(code))))})"
+    else:
+        text = type(driver).__name__
+    if driver is not None:
+        driver.args = (text,)
+    return text

@@ -2,22 +2,22 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from retention.extract import ledger, versions
-from retention.extract.copy import stream
+from retention.erasure.suppression import suppress_load
+from retention.extract import ledger, rejects, versions, volume
 from retention.extract.errors import NOTHING_LOADED, ExtractError, ReconciliationError, without_values
 from retention.extract.files import load_files
 from retention.extract.ledger import LoadResult, Previous
-from retention.extract.postgres import SourceQuery, describe, open_snapshot
+from retention.extract.postgres import connect, open_postgres
+from retention.extract.reader import Fit, Query, Reader
+from retention.extract.sql import open_sql
 from retention.sources.contract import Table, load_contract, raw_identifier
 from retention.sources.profile import FilesSource, Profile, SqlSource
 
@@ -44,7 +44,7 @@ def extract_table(
 
     Committed loads are immutable: when the batch has its load, nothing is done and that load is returned (`skipped`).
     `force` opens another load, which reads the source whole. Raises ExtractError (DriftError, ReconciliationError,
-    DeletesRefusedError) with nothing of the table loaded.
+    VolumeError, DeletesRefusedError) with nothing of the table loaded.
     """
     started = time.monotonic()
     profile = profile.resolved(environment)
@@ -53,19 +53,23 @@ def extract_table(
         raise ExtractError(f"{table}: {profile.name} does not supply it. {NOTHING_LOADED}")
     with (
         without_values(table, "loading"),
-        closing(_connect(warehouse_dsn, table, "the warehouse")) as warehouse,
+        closing(connect(warehouse_dsn, table, "the warehouse")) as warehouse,
         warehouse,
         warehouse.cursor() as cur,
     ):
         ledger.lock_table(cur, table)
-        result = None if force else ledger.committed_load(cur, batch_id, table)
+        committed = ledger.committed_load(cur, batch_id, table)
+        result = None if force or rejects.asked(cur, table) else committed
         if result is None:
             load = Load(
                 table=spec, profile=profile, as_of=as_of, cur=cur, load_id=ledger.number_load(cur), force=force,
                 on_progress=on_progress or _silent, previous=ledger.previous_load(cur, table),
+                is_loss_accepted=ledger.use_accepted_loss(cur, batch_id, table), environment=environment,
             )  # fmt: skip
             result = replace(_load(load, connections), seconds=time.monotonic() - started)
-            ledger.record_load(cur, result, batch_id, force, spec)
+            if not load.is_loss_accepted:
+                volume.refuse_few_rows(cur, spec, result)
+            ledger.record_load(cur, result, batch_id, force or committed is not None, spec)
     return result
 
 
@@ -81,6 +85,10 @@ class Load:
     force: bool
     on_progress: Progress
     previous: Previous
+    #: What the source lost is deleted here too, however much it is: somebody said that it is right.
+    is_loss_accepted: bool
+    #: Holds the secret by which erased persons are recognised.
+    environment: Mapping[str, str]
 
     @property
     def is_weekly_sweep(self) -> bool:
@@ -91,72 +99,78 @@ class Load:
 def _load(load: Load, connections: Mapping[str, str]) -> LoadResult:
     table, profile = load.table, load.profile
     source = profile.tables[table.name]
-    if isinstance(source, FilesSource):
-        zone = profile.zone_of(table.name)
-        return load_files(load.cur, table, source, zone, load.load_id, load.previous, load.force)
-    if source.connection not in connections:
+    if source.connection is not None and source.connection not in connections:
         known = ", ".join(sorted(connections)) or "none"
         raise ExtractError(
             f"{table.name}: connection {source.connection} of {profile.name} is not configured (known: {known}). "
             f"{NOTHING_LOADED}"
         )
+    if isinstance(source, FilesSource):
+        zone = profile.zone_of(table.name)
+        url = None if source.connection is None else connections[source.connection]
+        return load_files(load.cur, table, source, zone, load.load_id, load.previous, load.force, url, load.environment)
     dsn = connections[source.connection]
-    with closing(_connect(dsn, table.name, f"the source {source.connection}")) as conn:
-        return _load_sql(load, source, conn)
+    with open_reader(dsn, table.name, f"the source {source.connection}") as reader:
+        return _load_sql(load, source, reader)
+
+
+def open_reader(url: str, table: str, what: str) -> AbstractContextManager[Reader]:
+    """A reader of the database that `url` addresses, for loading `table`; `what` names it in messages."""
+    return (open_postgres if url.startswith("postgresql://") else open_sql)(url, table, what)
 
 
 def _silent(stage: str, rows: int) -> None:
     """Nobody watches."""
 
 
-def _connect(dsn: str, table: str, what: str) -> Connection:
-    with without_values(table, f"connecting to {what}"):
-        conn = psycopg2.connect(dsn, connect_timeout=10, application_name=f"retention extract {table}")
-        conn.set_client_encoding("UTF8")
-    return conn
-
-
-def _load_sql(load: Load, source: SqlSource, conn: Connection) -> LoadResult:
+def _load_sql(load: Load, source: SqlSource, reader: Reader) -> LoadResult:
     table, cur, previous = load.table, load.cur, load.previous
     zone = load.profile.zone_of(table.name)
     source_hash = source.digest(zone)
-    with without_values(table.name, "reading the source"):
-        snapshot_at = open_snapshot(conn, table.name)
-        with conn.cursor() as source_cur:
-            columns = describe(source_cur, source)
-            query = SourceQuery(table, source, columns, zone, previous.shape or {})
-            source_rows, watermark_to = query.count(source_cur)
-    ledger.record_shape(cur, table.name, load.load_id, query.shape, source_hash)
+    snapshot_at = reader.open_snapshot()
+    columns = reader.describe(source)
+    fit = Fit(table, source, columns, previous.shape or {}, previous.unmapped)
+    query = reader.query(fit, zone)
+    source_rows, watermark_to = query.count()
+    if not load.is_loss_accepted:
+        volume.refuse_lost_keys(table, previous.live_keys, previous.live_keys - source_rows)
+        volume.refuse_old_snapshot(table, previous, watermark_to)
+    ledger.record_shape(cur, table.name, load.load_id, fit.shape, source_hash, fit.unmapped)
     is_first = versions.is_empty(cur, table)
-    since = None if is_first else _since(load, query, source_hash)
-    reading = Reading(conn, query, load)
+    since = None if is_first else _since(load, fit, source_hash)
+    reading = Reading(query, list(fit.fields), load)
     if is_first:
         rows_read, rejected = reading.straight()
+        suppress_load(cur, table, raw_identifier(table.name), load.load_id, load.environment)
         appended = versions.Appended(new=rows_read - rejected, back=0, changed=0)
     else:
         rows_read, rejected = reading.staged(since)
+        suppress_load(cur, table, versions.INCOMING, load.load_id, load.environment)
         appended = versions.append_changed(cur, table)
     live = previous.live_keys + appended.new + appended.back
 
     deleted = 0
-    if not is_first and table.deletes.startswith("sweep"):
-        if since is None:
-            deleted = versions.append_tombstones(cur, table, versions.INCOMING, live)
-        elif table.deletes == "sweep_nightly" or load.is_weekly_sweep or source_rows != live:
+    if not is_first and (table.deletes.startswith("sweep") or load.is_loss_accepted):
+        if since is None and not reading.unfit:
+            deleted = versions.append_tombstones(cur, table, versions.INCOMING, live, load.is_loss_accepted)
+        elif since is None or table.deletes == "sweep_nightly" or load.is_weekly_sweep or source_rows != live:
             reading.keys()
-            deleted = versions.append_tombstones(cur, table, versions.SOURCE_KEYS, live)
+            deleted = versions.append_tombstones(cur, table, versions.SOURCE_KEYS, live, load.is_loss_accepted)
         load.on_progress("swept", deleted)
     live -= deleted
     source_keys = source_rows - rejected
     if source_keys != live:
         # Rows rejected by earlier loads are still counted by the source; its keys are not.
-        with without_values(table.name, "reading the source"), conn.cursor() as source_cur:
-            source_keys = query.count_keys(source_cur)
+        source_keys = query.count_keys()
+    if source_keys > live:
+        source_keys -= reading.keys_not_kept()
     if source_keys != live:
         raise ReconciliationError(
             f"{table.name}: the source has {source_keys:,} keys in the snapshot and {live:,} would be live after this "
             f"load. {NOTHING_LOADED} {_remedy(table, source_keys < live)}"
         )
+    if since is None:
+        rejects.settle(cur, table.name, load.load_id, {None})
     return LoadResult(
         load_id=load.load_id,
         table=table.name,
@@ -164,13 +178,14 @@ def _load_sql(load: Load, source: SqlSource, conn: Connection) -> LoadResult:
         rows_appended=appended.new + appended.back + appended.changed + deleted,
         keys_new=appended.new + appended.back,
         keys_deleted=deleted,
+        keys_back=appended.back,
         rows_rejected=rejected,
         source_keys=source_keys,
         live_keys=live,
         snapshot_at=snapshot_at,
         watermark_from=since,
         watermark_to=watermark_to,
-        reader="postgres binary" if query.is_binary else "postgres text",
+        reader=query.label,
         seconds=0.0,
     )
 
@@ -178,21 +193,23 @@ def _load_sql(load: Load, source: SqlSource, conn: Connection) -> LoadResult:
 def _remedy(table: Table, is_less: bool) -> str:
     if is_less and not table.deletes.startswith("sweep"):
         return (
-            f"If the source deletes rows, make its deletes sweep_weekly (now {table.deletes}) in sources/contract.yml."
+            f"If the source deletes rows, make its deletes sweep_weekly (now {table.deletes}) in sources/contract.yml; "
+            f"if it did so this once, and rightly: `retention accept-loss {table.name}`."
         )
-    return "A forced load reads the table whole."
+    return f"`retention reload {table.name}` reads the table whole."
 
 
-def _since(load: Load, query: SourceQuery, source_hash: str) -> datetime | None:
+def _since(load: Load, fit: Fit, source_hash: str) -> datetime | None:
     """From which write time on the source is read; None when it is to be read whole."""
     previous: Previous = load.previous
     is_whole = (
         load.force
-        or load.table.cursor not in query.fields
+        or bool(rejects.asked(load.cur, load.table.name))
+        or load.table.cursor not in fit.fields
         or previous.watermark is None
         # What is newly supplied or newly in the contract is missing in every row that raw has.
         or previous.contract_hash != load.table.hash
-        or previous.shape != query.shape
+        or previous.shape != fit.shape
         # A map, constant or query that the profile changed holds for old rows too.
         or previous.source_hash != source_hash
     )
@@ -205,41 +222,48 @@ def _since(load: Load, query: SourceQuery, source_hash: str) -> datetime | None:
 class Reading:
     """Copies from the source's snapshot into the warehouse's transaction."""
 
-    def __init__(self, conn: Connection, query: SourceQuery, load: Load) -> None:
-        self.conn = conn
+    def __init__(self, query: Query, names: list[str], load: Load) -> None:
         self.query = query
+        self.names = names
         self.load = load
+        #: Rows that the warehouse cannot hold. What it has of them stays: they are still in the source.
+        self.unfit = 0
+        #: Keys that it cannot hold; None until all keys were read.
+        self.keys_lost: int | None = None
 
-    def _copy(self, names: list[str], since: datetime | None, into: sql.Identifier) -> int:
-        is_binary = self.query.is_binary
-        columns = sql.SQL(", ").join(sql.Identifier(name) for name in names)
-        target = sql.SQL("copy {} ({}) from stdin (format {})")
-        return stream(
-            self.conn,
-            self.query.copy_out(names, since, is_binary),
-            self.load.cur.connection,
-            target.format(into, columns, sql.SQL("binary" if is_binary else "text")),
-            self.load.table.name,
-        )
+    def _copy(self, since: datetime | None, into: sql.Identifier) -> tuple[int, int]:
+        table, cur = self.load.table, self.load.cur
+        copied = self.query.copy(self.names, since, cur.connection, into)
+        self.unfit = copied.rejected
+        if copied.rejects is not None:
+            versions.keep_rejects(cur, table, self.load.load_id, copied.rejects)
+        self.load.on_progress("copied", copied.rows)
+        return copied.rows + copied.rejected, copied.rejected
 
     def straight(self) -> tuple[int, int]:
         """Everything straight into an empty raw table; returns rows read and rejected."""
         table, cur = self.load.table, self.load.cur
         versions.drop_index(cur, table)
-        target = raw_identifier(table.name)
-        rows = self._copy(list(self.query.fields), None, target)
-        self.load.on_progress("copied", rows)
-        return rows, versions.create_index(cur, table, self.load.load_id)
+        rows, rejected = self._copy(None, raw_identifier(table.name))
+        return rows, rejected + versions.create_index(cur, table, self.load.load_id)
 
     def staged(self, since: datetime | None) -> tuple[int, int]:
         """Rows written at or after `since` into the temporary table `incoming`; returns rows read and rejected."""
-        versions.create_staging(self.load.cur, self.load.table)
-        rows = self._copy(list(self.query.fields), since, versions.INCOMING)
-        self.load.on_progress("copied", rows)
-        rejected = versions.reject_keys(self.load.cur, self.load.table, versions.INCOMING, self.load.load_id)
-        return rows, rejected
+        table, cur = self.load.table, self.load.cur
+        versions.create_staging(cur, table)
+        rows, rejected = self._copy(since, versions.INCOMING)
+        return rows, rejected + versions.reject_keys(cur, table, versions.INCOMING, self.load.load_id)
 
-    def keys(self) -> None:
-        """All keys of the source into the temporary table `source_keys`."""
-        versions.create_key_staging(self.load.cur, self.load.table)
-        self._copy(list(self.load.table.key), None, versions.SOURCE_KEYS)
+    def keys(self) -> int:
+        """All keys of the source into the temporary table `source_keys`, once; returns how many could not go there."""
+        if self.keys_lost is None:
+            table, cur = self.load.table, self.load.cur
+            versions.create_key_staging(cur, table)
+            self.keys_lost = self.query.copy(list(table.key), None, cur.connection, versions.SOURCE_KEYS).rejected
+        return self.keys_lost
+
+    def keys_not_kept(self) -> int:
+        """Keys of the source that are not live because the warehouse cannot hold their rows, tonight's or older."""
+        if not versions.has_unfit_rows(self.load.cur, self.load.table):
+            return 0
+        return self.keys() + versions.count_unfit_keys(self.load.cur, self.load.table)

@@ -5,18 +5,17 @@ All work is done by the warehouse; the connection's transaction is the load's, a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from psycopg2 import sql
 from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import cursor as Cursor
 
-from retention.extract.errors import NOTHING_LOADED, DeletesRefusedError
-from retention.sources.contract import Table, raw_identifier, versions_index
+from retention.extract import volume
+from retention.sources.contract import Table, loads_index, raw_identifier, versions_index
 
 INCOMING = sql.Identifier("incoming")
 SOURCE_KEYS = sql.Identifier("source_keys")
-#: A sweep of fewer keys is never refused for its ratio, unless it takes all of them.
-SMALL_SWEEP = 20
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,63 @@ def reject_keys(cur: Cursor, table: Table, rows: sql.Identifier, load_id: int) -
     return int(cur.rowcount)
 
 
+def keep_rejects(cur: Cursor, table: Table, load_id: int, rejects: IO[bytes]) -> None:
+    """Put rows that a reader could not give a warehouse's form (COPY text: reason, row text) into the rejects."""
+    cur.execute("create temp table unfit (reason text, row_text text) on commit drop")
+    cur.copy_expert("copy unfit from stdin", rejects)
+    cur.execute(
+        "insert into raw.rejects (load_id, table_name, reason, row_text) select %s, %s, reason, row_text from unfit",
+        (load_id, table.name),
+    )
+
+
+def has_unfit_rows(cur: Cursor, table: Table) -> bool:
+    """Whether a row of the table is an open reject for what a column holds."""
+    cur.execute(
+        "select exists (select from raw.rejects"
+        " where table_name = %s and replayed_load_id is null and reason ~ '^column ')",
+        (table.name,),
+    )
+    (answer,) = cur.fetchone() or (False,)
+    return bool(answer)
+
+
+def count_unfit_keys(cur: Cursor, table: Table) -> int:
+    """Keys in `source_keys` that have no live version and were rejected for what a column holds."""
+    in_reject = sql.SQL("unfit.row ->> {0} = {1}::text")
+    same_reject = sql.SQL(" and ").join(
+        in_reject.format(sql.Literal(name), sql.Identifier("s", name)) for name in table.key
+    )
+    cur.execute(
+        sql.SQL(
+            "with unfit as materialized ("
+            " select case when pg_input_is_valid(row_text, 'jsonb') then row_text::jsonb end as row"
+            " from raw.rejects where table_name = {name} and replayed_load_id is null and reason ~ '^column ')"
+            " select count(*) from (select distinct {key} from {keys}) as s"
+            " where exists (select from unfit where {same_reject})"
+            " and 'u' is distinct from"
+            " (select r._op from {raw} as r where {same_key} order by r._load_id desc limit 1)"
+        ).format(
+            name=sql.Literal(table.name),
+            key=_list(table.key),
+            keys=SOURCE_KEYS,
+            same_reject=same_reject,
+            raw=raw_identifier(table.name),
+            same_key=_join(table.key, "r", "s"),
+        )
+    )
+    (count,) = cur.fetchone() or (0,)
+    return int(count)
+
+
 def drop_index(cur: Cursor, table: Table) -> None:
-    """Drop the versions index for a first load; it is built faster over the loaded rows."""
-    cur.execute(sql.SQL("drop index raw.{}").format(sql.Identifier(table.raw.split(".")[1] + "_versions")))
+    """Drop the indexes for a first load; they are built faster, and that of loads better, over the loaded rows."""
+    for suffix in ("_versions", "_loads"):
+        cur.execute(sql.SQL("drop index if exists raw.{}").format(sql.Identifier(table.raw.split(".")[1] + suffix)))
 
 
 def create_index(cur: Cursor, table: Table, load_id: int) -> int:
-    """Build the versions index over a first load; bad keys go to the rejects and are counted.
+    """Build the indexes over a first load; bad keys go to the rejects and are counted.
 
     The unique index is also the cheapest check that keys are unique: only when it fails are repeated ones looked for.
     """
@@ -106,6 +155,7 @@ def create_index(cur: Cursor, table: Table, load_id: int) -> int:
         cur.execute("rollback to savepoint before_index")
         rejected += reject_keys(cur, table, target, load_id)
         cur.execute(versions_index(table))
+    cur.execute(loads_index(table))
     cur.execute(sql.SQL("analyze {}").format(target))
     return rejected
 
@@ -136,10 +186,10 @@ def append_changed(cur: Cursor, table: Table) -> Appended:
     return Appended(*(cur.fetchone() or (0, 0, 0)))
 
 
-def append_tombstones(cur: Cursor, table: Table, keys: sql.Identifier, live_keys: int) -> int:
+def append_tombstones(cur: Cursor, table: Table, keys: sql.Identifier, live_keys: int, is_accepted: bool) -> int:
     """Append a tombstone for each live key that is not in `keys` (all keys of the source); returns how many.
 
-    Raises DeletesRefusedError when that would delete too large a share of `live_keys`.
+    Raises DeletesRefusedError when that would delete too large a share of `live_keys` and nobody accepted it.
     """
     cur.execute(sql.SQL("analyze {}").format(keys))
     cur.execute(
@@ -152,13 +202,8 @@ def append_tombstones(cur: Cursor, table: Table, keys: sql.Identifier, live_keys
         ).format(key=_list(table.key), raw=raw_identifier(table.name), keys=keys, same_key=_join(table.key, "s", "r"))
     )
     gone = int(cur.rowcount)
-    is_large = gone >= SMALL_SWEEP or gone == live_keys
-    if is_large and gone > table.max_delete_ratio * live_keys:
-        raise DeletesRefusedError(
-            f"{table.name}: {gone:,} of {live_keys:,} live keys are gone from the source, more than the share of "
-            f"{table.max_delete_ratio:g} that may be deleted in a load. {NOTHING_LOADED} If the source is right, raise "
-            f"max_delete_ratio of the table in sources/contract.yml for one night."
-        )
+    if not is_accepted:
+        volume.refuse_lost_keys(table, live_keys, gone)
     query = sql.SQL("insert into {} ({}, _op) select {}, 'd' from gone")
     cur.execute(query.format(raw_identifier(table.name), _list(table.key), _list(table.key)))
     return gone

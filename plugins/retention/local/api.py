@@ -66,6 +66,14 @@ class Api:
                 raise
             return None
 
+    def run_type(self, dag_id: str, run_id: str) -> str:
+        """What started a run that exists: manual, scheduled, backfill ..."""
+        return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["run_type"])
+
+    def delete_run(self, dag_id: str, run_id: str) -> None:
+        """Forget a run and its tasks, so that it can be triggered anew."""
+        self._call("DELETE", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+
     def trigger(self, dag_id: str, run_id: str, interval: tuple[datetime, datetime]) -> None:
         """Start a run for a data interval, now."""
         start, end = (instant.isoformat() for instant in interval)
@@ -88,7 +96,7 @@ class Api:
         request = Request(self.url + path, data=data, headers=headers, method=method)
         try:
             with urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-                answer: dict[str, Any] = json.load(response)
+                answer: dict[str, Any] = json.loads(response.read() or "{}")
                 return answer
         except HTTPError as error:
             detail = error.read().decode(errors="replace")[:500]

@@ -4,6 +4,7 @@ Both in one process, because importing Airflow is most of the cost of each; and 
 unchanged checkout pays nothing.
 """
 
+import os
 import sys
 from contextlib import closing
 from hashlib import sha256
@@ -38,9 +39,10 @@ def mark_done(home: Home) -> None:
 
 
 def dags_hash(project: Path) -> str:
-    """Hash of what a DAG's shape depends on: the DAG files, the tasks and Airflow's version."""
+    """Hash of what a DAG's shape depends on: the DAG files, the tasks, the night's deadline and Airflow's version."""
     files = [*sorted((project / "dags").glob("**/*.py")), project / "plugins" / "retention" / "tasks.py"]
-    digest = sha256(version("apache-airflow").encode())
+    deadline = os.environ.get("RETENTION_NIGHT_DEADLINE_MINUTES", "")
+    digest = sha256(f"{version('apache-airflow')} {deadline}".encode())
     for path in files:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -21,6 +21,8 @@ from retention.local.console import Progress
 from retention.local.home import Home
 
 DAG_ID = "nightly"
+#: Tells a person when the night failed; it is no step of the night and is not shown as one.
+ALERT_TASK = "alert"
 SOURCE_POOL, SOURCE_SLOTS = "sources", 4
 POOL_NOTE = "Tables read from the sources at once"
 #: The hour and zone of the DAG's timetable.
@@ -79,6 +81,10 @@ def launch(api: Api, as_of: datetime) -> str:
     api.ensure_pool(SOURCE_POOL, SOURCE_SLOTS, POOL_NOTE)
     api.unpause(DAG_ID)
     state = api.run_state(DAG_ID, run_id)
+    if state is not None and api.run_type(DAG_ID, run_id) == "backfill":
+        # A backfill took an unfinished night for a past one: that run would only ever rebuild.
+        api.delete_run(DAG_ID, run_id)
+        state = None
     if state is None:
         api.trigger(DAG_ID, run_id, (as_of - timedelta(days=1), as_of))
     elif state == "success":
@@ -99,7 +105,7 @@ def follow(home: Home, run_id: str, progress: Progress) -> list[Failure]:
         metadata.autocommit = warehouse.autocommit = True
         while True:
             state = _run_state(metadata, run_id)
-            tasks = list(_tasks(metadata, run_id))
+            tasks = [task for task in _tasks(metadata, run_id) if task.task_id != ALERT_TASK]
             ended = [task for task in tasks if task.state in {"success", "up_for_retry"} and task.seconds is not None]
             if shown is None:
                 # The first look at a night that goes on: what it did before is not told again.

@@ -11,13 +11,22 @@ from retention.night import Night
 
 def reload_table(home: Home, table: str) -> int:
     """Load `table` whole for the last night, when it is unfinished; returns the rows appended. LocalError otherwise."""
+    found = unfinished_night(home, "retention reload")
+    if found is None:
+        raise LocalError(
+            f"no night is unfinished, so nothing of {table} was read. The next one reads what changed: `retention run`."
+        )
+    night, batch_id = found
+    return night.extract(batch_id, table, force=True)
+
+
+def unfinished_night(home: Home, run_id: str) -> tuple[Night, int] | None:
+    """The last night and its batch, to work on as `run_id`; None when it is published."""
     with closing(psycopg2.connect(settings.dsn(home, "warehouse", "etl"))) as conn, conn.cursor() as cur:
         cur.execute("select batch_id, state from ops.batches order by as_of desc limit 1")
         row = cur.fetchone()
     if row is None or row[1] == "published":
-        raise LocalError(
-            f"no night is unfinished, so nothing of {table} was read. The next one reads what changed: `retention run`."
-        )
+        return None
     environment, sources = settings.environment(home), settings.source_dsns(home)
     night = Night(
         etl_dsn=settings.dsn(home, "warehouse", "etl"),
@@ -26,7 +35,7 @@ def reload_table(home: Home, table: str) -> int:
         project=home.project,
         work=home.work,
         profile=environment["RETENTION_SOURCES"],
-        run_id="retention reload",
+        run_id=run_id,
         environment=environment,
     )
-    return night.extract(int(row[0]), table, force=True)
+    return night, int(row[0])

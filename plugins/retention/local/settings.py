@@ -6,16 +6,15 @@ folder and the ports at every start, so a checkout may be moved.
 
 import json
 import os
-import re
 import secrets
 import shlex
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import quote
 
 from retention.local import processes
 from retention.local.home import Home, LocalError
+from retention.sources.urls import url_of_variable
 from retention.warehouse.install import ROLES
 
 SOURCE_READER = "source_reader"
@@ -27,6 +26,7 @@ OVERRIDABLE = ("RETENTION_SOURCES", "RETENTION_DROPS", "AIRFLOW_CONN_")
 SECRETS = (
     *(f"RETENTION_PASSWORD_{role.upper()}" for role in (*ROLES, SOURCE_READER)),
     "RETENTION_UI_PASSWORD",
+    "RETENTION_PSEUDONYM_KEY",
     "AIRFLOW__API_AUTH__JWT_SECRET",
     "AIRFLOW__API__SECRET_KEY",
 )
@@ -100,7 +100,8 @@ def refresh_env(home: Home) -> dict[str, str]:
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(home.project / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "4",
+        # More than the pool of sources: when its tables hang, a worker is left to tell that the night is late.
+        "AIRFLOW__CORE__PARALLELISM": "6",
         "AIRFLOW__CORE__MP_START_METHOD": "fork",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{api_port}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{UI_USER}:admin",
@@ -137,20 +138,16 @@ def environment(home: Home) -> dict[str, str]:
 
 
 def source_dsns(home: Home) -> dict[str, str]:
-    """Libpq URLs of every configured connection (AIRFLOW_CONN_<NAME>, as URL or as JSON) by its name in lower case."""
+    """URLs of every configured connection (AIRFLOW_CONN_<NAME>, as URI or as JSON) by its name in lower case."""
     found = {}
     for variable, value in environment(home).items():
         if not variable.startswith("AIRFLOW_CONN_"):
             continue
-        name = variable.removeprefix("AIRFLOW_CONN_").lower()
-        if not value.startswith("{"):
-            found[name] = re.sub(r"^postgres(ql)?://", "postgresql://", value)
-            continue
-        given = json.loads(value)
-        login = f"{quote(given.get('login') or '', safe='')}:{quote(given.get('password') or '', safe='')}"
-        found[name] = (
-            f"postgresql://{login}@{given.get('host')}:{given.get('port') or 5432}/{given.get('schema') or ''}"
-        )
+        try:
+            found[variable.removeprefix("AIRFLOW_CONN_").lower()] = url_of_variable(value)
+        except ValueError:
+            # The cause would quote the password.
+            raise LocalError(f"{variable} is neither a URI nor JSON of an Airflow Connection. Correct it.") from None
     return found
 
 

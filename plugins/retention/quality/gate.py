@@ -8,9 +8,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
-from psycopg2 import sql
-from psycopg2.extensions import connection as Connection
-
+from retention.quality import quarantine
+from retention.quality.orphans import examine_orphans
+from retention.quality.raw_versions import tonights_rows
 from retention.quality.run_suite import Runner, open_runner
 from retention.quality.suites import Suite, load_suites
 from retention.quality.verdict import Check, GateFailed, Verdict, book_checks, what_is_served
@@ -31,24 +31,29 @@ def run_gate(
     """Run the gate's suites as role etl, book every check in ops.checks, and return the verdict.
 
     raw: the latest versions among the rows of the batch's pending loads; tables without a load or without new rows are
-    skipped, and those of `tables` (what the profile supplies; None: all) must hold their suite's minimum of rows.
+    skipped, and those of `tables` (what the profile supplies; None: all) must hold their suite's minimum of rows. A few
+    bad rows are set aside instead of stopping the night; when it stops, nothing is.
     marts: whole tables of `schema`; a mart that is not there has failed.
     Raises GateFailed on a critical failure, after booking, and SuiteError for a bad suite file.
     """
     suites = load_suites(suites_dir, gate)
-    with connected(dsn, f"check {gate}") as conn, open_runner(dsn, conn, is_copied=gate == "raw") as runner:
-        checks = _check_raw(runner, suites, tables) if gate == "raw" else _check_marts(runner, suites, schema)
+    with connected(dsn, f"check {gate}") as conn, open_runner(dsn, conn, None if gate == "raw" else schema) as runner:
+        checks = _check_raw(runner, batch_id, suites, tables) if gate == "raw" else _check_marts(runner, suites, schema)
         book_checks(conn, batch_id, gate, checks)
         verdict = Verdict(tuple(checks))
-        for warning in verdict.warnings:
+        for warning in (*verdict.warnings, *verdict.quarantined):
             log.warning("%s", warning)
         if verdict.critical_failures:
             raise GateFailed(gate, verdict, what_is_served(conn))
-    log.info("gate %s: %d checks passed, %d warnings", gate, len(checks) - len(verdict.warnings), len(verdict.warnings))
+        if gate == "raw":
+            quarantine.settle(conn, batch_id, suites)
+    passed = sum(check.is_passed for check in checks)
+    log.info("gate %s: %d checks passed, %d warnings", gate, passed, len(verdict.warnings))
     return verdict
 
 
-def _check_raw(runner: Runner, suites: list[Suite], supplied: Collection[str] | None) -> list[Check]:
+def _check_raw(runner: Runner, batch_id: int, suites: list[Suite], supplied: Collection[str] | None) -> list[Check]:
+    quarantine.open_findings(runner.conn)
     with runner.conn, runner.conn.cursor() as cur:
         cur.execute("select distinct table_name from ops.loads_to_stage")
         loaded = {name for (name,) in cur.fetchall()}
@@ -62,14 +67,18 @@ def _check_raw(runner: Runner, suites: list[Suite], supplied: Collection[str] | 
         )
         live: dict[str, int] = dict(cur.fetchall())
     checks = []
+    examined: dict[str, int | None] = {}
     for suite in suites:
         if suite.table not in loaded:
             continue
         if suite.min_live_rows and (supplied is None or suite.table in supplied):
             checks.append(_minimum(suite, live[suite.table]))
         if suite.table in pending:
-            checks += runner.run(suite, _tonight(runner.conn, suite, pending[suite.table]))
-    return checks
+            rows = tonights_rows(load_contract().tables[suite.table], pending[suite.table], suite.columns)
+            found = runner.run(suite, rows.as_string(runner.conn))
+            examined[suite.table] = found[0].rows_examined
+            checks += quarantine.judge(runner.conn, suite, pending[suite.table], found)
+    return checks + examine_orphans(runner.conn, batch_id, suites, pending, examined, supplied)
 
 
 def _minimum(suite: Suite, live_rows: int) -> Check:
@@ -78,21 +87,6 @@ def _minimum(suite: Suite, live_rows: int) -> Check:
         None if is_passed else f"{live_rows:,} live rows after the load, at least {suite.min_live_rows:,} expected"
     )
     return Check(suite.table, "minimum_live_rows", "critical", is_passed, live_rows, None, (), message)
-
-
-def _tonight(conn: Connection, suite: Suite, load_ids: list[int]) -> str:
-    """The rows of the pending loads, without those that a later load replaced: a corrected row is no failure."""
-    name = sql.Identifier("raw", suite.table.replace(".", "__"))
-    columns = sql.SQL(", ").join(sql.Identifier("r", column) for column in suite.columns)
-    ids = sql.SQL(", ").join(map(sql.Literal, load_ids))
-    query = sql.SQL("select {} from {} as r where r._op = 'u' and r._load_id in ({})").format(columns, name, ids)
-    if len(load_ids) > 1:
-        key = load_contract().tables[suite.table].key
-        same = sql.SQL(" and ").join(sql.SQL("n.{0} = r.{0}").format(sql.Identifier(column)) for column in key)
-        query += sql.SQL(" and not exists (select 1 from {} as n where {} and n._load_id > r._load_id)").format(
-            name, same
-        )
-    return str(query.as_string(conn))
 
 
 def _check_marts(runner: Runner, suites: list[Suite], schema: str) -> list[Check]:
@@ -105,6 +99,5 @@ def _check_marts(runner: Runner, suites: list[Suite], schema: str) -> list[Check
             message = f"the table is not in {schema}"
             checks.append(Check(suite.table, "is_built", "critical", False, None, None, (), message))
             continue
-        whole = sql.SQL("select * from {}").format(sql.Identifier(schema, suite.table))
-        checks += runner.run(suite, whole.as_string(runner.conn))
+        checks += runner.run_table(suite, schema)
     return checks

@@ -33,7 +33,18 @@ class Runner:
 
     def run(self, suite: Suite, query: str) -> list[Check]:
         """All checks of `suite` on the rows of `query`, in the suite's order. A check that cannot be run has failed."""
-        asset = self.datasource.add_query_asset(suite.table, query=query)
+        return self._run(self.datasource.add_query_asset(suite.table, query=query), suite, query)
+
+    def run_table(self, suite: Suite, schema: str) -> list[Check]:
+        """The same on the whole table of the suite in `schema`, the one that the runner was opened with.
+
+        As a query, Great Expectations would fetch all its rows only to learn the names of its columns.
+        """
+        asset = self.datasource.add_table_asset(suite.table, table_name=suite.table)
+        query = sql.SQL("select * from {}").format(sql.Identifier(schema, suite.table))
+        return self._run(asset, suite, query.as_string(self.conn))
+
+    def _run(self, asset: Any, suite: Suite, query: str) -> list[Check]:
         batch = asset.add_batch_definition_whole_table("all").get_batch()
         results = _validate(batch, suite.expectations, _COUNTS)
         return [
@@ -93,8 +104,8 @@ _KEYS = {"result_format": "SUMMARY", "exclude_unexpected_values": True, "partial
 
 
 @contextmanager
-def open_runner(dsn: str, conn: Connection, is_copied: bool) -> Iterator[Runner]:
-    """A runner on `dsn`, closed at the end. `is_copied`: a query is read once, into a temporary table."""
+def open_runner(dsn: str, conn: Connection, schema: str | None) -> Iterator[Runner]:
+    """A runner on `dsn` for the tables of `schema`, or (None) for queries, each read once into a temporary table."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     # It logs errors of the database with the statement's values, and 200 lines when it is imported.
     logging.getLogger("great_expectations").propagate = False
@@ -104,11 +115,10 @@ def open_runner(dsn: str, conn: Connection, is_copied: bool) -> Iterator[Runner]
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    datasource = context.data_sources.add_postgres(
-        "warehouse",
-        connection_string="postgresql+psycopg2://" + dsn.removeprefix("postgresql://"),
-        create_temp_table=is_copied,
-    )
+    url = "postgresql+psycopg2://" + dsn.removeprefix("postgresql://")
+    if schema is not None:
+        url += ("&" if "?" in url else "?") + f"options=-csearch_path%3D{schema}"
+    datasource = context.data_sources.add_postgres("warehouse", connection_string=url, create_temp_table=schema is None)
     try:
         yield Runner(datasource, conn)
     finally:

@@ -7,10 +7,13 @@
         kwargs: {column: contact_id}
         severity: critical
 
+A `value_set` may be `{seed: topics, column: topic_code}`: the words of that column of a dbt seed.
 `meta.key` names the columns that failing rows are shown by: surrogate keys. A table with a personal key shows none: [].
 `meta.min_live_rows` is for raw: a table that the profile supplies must hold so many rows after the load.
+`meta.max_quarantine_ratio` is for raw: a larger share of tonight's rows is not set aside, the night stops (0.01).
 """
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +21,11 @@ from typing import Any, Literal
 
 import yaml
 
-Gate = Literal["raw", "marts", "reconciliation"]
+Gate = Literal["volume", "raw", "marts", "reconciliation"]
 Severity = Literal["critical", "warning"]
 SEVERITIES = ("critical", "warning")
+_OPTIONAL_META = ("min_live_rows", "max_quarantine_ratio")
+MAX_QUARANTINE_RATIO = 0.01
 #: Keyword arguments of expectations that name columns.
 _COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 
@@ -62,6 +67,7 @@ class Suite:
     table: str
     key: tuple[str, ...]
     min_live_rows: int
+    max_quarantine_ratio: float
     expectations: tuple[Expectation, ...]
 
     @property
@@ -78,10 +84,10 @@ def load_suites(folder: Path, gate: Gate) -> list[Suite]:
     files = sorted((folder / gate).glob("*/*.yml" if gate == "raw" else "*.yml"))
     if not files:
         raise SuiteError(f"{folder / gate}: no suites found, nothing would be checked")
-    return [_parse(path, gate) for path in files]
+    return [_parse(path, gate, folder.parent / "dbt_project" / "seeds") for path in files]
 
 
-def _parse(path: Path, gate: Gate) -> Suite:
+def _parse(path: Path, gate: Gate, seeds: Path) -> Suite:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(document, dict) or set(document) != {"name", "meta", "expectations"}:
         raise SuiteError(f"{path}: wanted the fields name, meta and expectations")
@@ -89,19 +95,31 @@ def _parse(path: Path, gate: Gate) -> Suite:
     if document["name"] != name:
         raise SuiteError(f"{path}: name is {document['name']!r}, the file's place says {name!r}")
     meta = document["meta"] or {}
-    if not isinstance(meta.get("key"), list) or not set(meta) <= {"key", "min_live_rows"}:
-        raise SuiteError(f"{path}: meta needs key (a list of columns) and may have min_live_rows")
+    if not isinstance(meta.get("key"), list) or not set(meta) <= {"key", *_OPTIONAL_META}:
+        raise SuiteError(f"{path}: meta needs key (a list of columns) and may have {' and '.join(_OPTIONAL_META)}")
     if not document["expectations"]:
         raise SuiteError(f"{path}: expectations is empty")
     expectations = tuple(
-        _expectation(entry, f"{path}: expectations[{i}]") for i, entry in enumerate(document["expectations"])
+        _expectation(entry, f"{path}: expectations[{i}]", seeds) for i, entry in enumerate(document["expectations"])
     )
-    return Suite(name, tuple(meta["key"]), int(meta.get("min_live_rows", 0)), expectations)
+    ratio = float(meta.get("max_quarantine_ratio", MAX_QUARANTINE_RATIO))
+    return Suite(name, tuple(meta["key"]), int(meta.get("min_live_rows", 0)), ratio, expectations)
 
 
-def _expectation(entry: Any, where: str) -> Expectation:
+def _expectation(entry: Any, where: str, seeds: Path) -> Expectation:
     if not isinstance(entry, dict) or set(entry) != {"type", "kwargs", "severity"}:
         raise SuiteError(f"{where}: wanted the fields type, kwargs and severity")
     if entry["severity"] not in SEVERITIES:
         raise SuiteError(f"{where}: severity is {entry['severity']!r}, allowed: {', '.join(SEVERITIES)}")
-    return Expectation(entry["type"], entry["kwargs"] or {}, entry["severity"])
+    kwargs = dict(entry["kwargs"] or {})
+    if isinstance(kwargs.get("value_set"), dict):
+        kwargs["value_set"] = _seed_words(kwargs["value_set"], seeds, where)
+    return Expectation(entry["type"], kwargs, entry["severity"])
+
+
+def _seed_words(named: dict[str, str], seeds: Path, where: str) -> list[str]:
+    try:
+        with (seeds / f"{named['seed']}.csv").open(encoding="utf-8", newline="") as rows:
+            return sorted({row[named["column"]] for row in csv.DictReader(rows)})
+    except (KeyError, OSError) as error:
+        raise SuiteError(f"{where}: value_set wanted a seed and a column of {seeds}, not {named}") from error

@@ -17,7 +17,10 @@ RUNBOOK = "docs/runbooks/checks.md"
 
 @dataclass(frozen=True)
 class Check:
-    """One check on one table. `failing_keys`: up to MAX_KEYS surrogate keys; `message` holds no value of the data."""
+    """One check on one table. `failing_keys`: up to MAX_KEYS surrogate keys; `message` holds no value of the data.
+
+    `is_quarantined`: it failed, its rows were set aside and it stops nothing.
+    """
 
     table: str
     name: str
@@ -27,6 +30,7 @@ class Check:
     rows_failed: int | None
     failing_keys: tuple[dict[str, str | None], ...]
     message: str | None
+    is_quarantined: bool = False
 
     def __str__(self) -> str:
         if self.rows_failed is None or self.rows_examined is None:
@@ -52,7 +56,16 @@ class Verdict:
     @property
     def critical_failures(self) -> tuple[Check, ...]:
         """What stops the night."""
-        return tuple(check for check in self.checks if not check.is_passed and check.severity == "critical")
+        return tuple(
+            check
+            for check in self.checks
+            if not check.is_passed and check.severity == "critical" and not check.is_quarantined
+        )
+
+    @property
+    def quarantined(self) -> tuple[Check, ...]:
+        """Critical failures whose rows were set aside: the night goes on without them."""
+        return tuple(check for check in self.checks if check.is_quarantined)
 
     @property
     def warnings(self) -> tuple[Check, ...]:
@@ -78,7 +91,7 @@ def book_checks(conn: Connection, batch_id: int, gate: Gate, checks: Sequence[Ch
     """Replace the batch's rows of that gate in ops.checks, in one transaction."""
     rows = [
         (batch_id, gate, c.table, c.name, c.severity, c.is_passed, c.rows_examined, c.rows_failed,
-         json.dumps(c.failing_keys) if c.failing_keys else None, c.message)
+         json.dumps(c.failing_keys) if c.failing_keys else None, c.message, c.is_quarantined)
         for c in checks
     ]  # fmt: skip
     with conn, conn.cursor() as cur:
@@ -86,7 +99,7 @@ def book_checks(conn: Connection, batch_id: int, gate: Gate, checks: Sequence[Ch
         execute_values(
             cur,
             "insert into ops.checks (batch_id, gate, table_name, check_name, severity, is_passed, rows_examined,"
-            " rows_failed, failing_keys, message) values %s",
+            " rows_failed, failing_keys, message, is_quarantined) values %s",
             rows,
         )
 

@@ -55,15 +55,21 @@ class Table(_Strict):
     cursor: str | None = None
     event_at: str | None = None
     deletes: Literal["none", "flag", "sweep_nightly", "sweep_weekly"]
+    #: Columns that say whose a row is, in the order in which they are asked.
+    person: tuple[str, ...] = ()
     columns: dict[str, Column]
+    #: Column -> table that it names a row of, where a row without one means nothing (an optional link is no reference).
+    references: dict[str, str] = Field(default_factory=dict)
     #: Rows written this long before the watermark are read again: a source commits late.
     overlap: Duration
-    #: A sweep that would delete a larger share of the live keys is refused.
+    #: A night in which a larger share of the live keys is gone from the source, or ends, is refused.
     max_delete_ratio: float = Field(ge=0, le=1)
+    #: A load of fewer new or changed rows than this share of the usual number is refused.
+    min_rows_ratio: float = Field(default=0.2, ge=0, le=1)
 
     @model_validator(mode="after")
     def _columns_exist(self) -> "Table":
-        for name in (*self.key, self.cursor, self.event_at):
+        for name in (*self.key, *self.references, *self.person, self.cursor, self.event_at):
             if name is not None and name not in self.columns:
                 raise ValueError(f"{self.name}: {name} is not among the columns")
         if self.cursor is not None and self.columns[self.cursor].type != "timestamptz":
@@ -81,6 +87,11 @@ class Table(_Strict):
         shape = [self.key, [(name, column.type) for name, column in self.columns.items()]]
         return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
+    @property
+    def personal(self) -> list[str]:
+        """Columns with personal data."""
+        return [name for name, column in self.columns.items() if column.pii]
+
     def required(self) -> list[str]:
         """Columns that a source must supply."""
         return [name for name, column in self.columns.items() if column.required or name in self.key]
@@ -91,6 +102,17 @@ class Contract(_Strict):
 
     version: int
     tables: dict[str, Table]
+
+    @model_validator(mode="after")
+    def _parents_exist(self) -> "Contract":
+        for table in self.tables.values():
+            for column, name in table.references.items():
+                parent = self.tables.get(name)
+                if parent is None or len(parent.key) != 1:
+                    raise ValueError(f"{table.name}: {column} references {name}, not a table with a key of one column")
+                if parent.columns[parent.key[0]].type != table.columns[column].type:
+                    raise ValueError(f"{table.name}: {column} is not of the type of the key of {name}")
+        return self
 
     def pii_columns(self) -> dict[str, list[str]]:
         """Personal columns of each table that has any."""
@@ -151,6 +173,17 @@ def versions_index(table: Table) -> sql.Composed:
     return sql.SQL("create unique index {} on {} ({})").format(name, raw_identifier(table.name), columns)
 
 
+def loads_index(table: Table) -> sql.Composed:
+    """Statement creating the index that finds a load's rows in a raw table; it takes some kilobytes.
+
+    raw is appended in the order of loads, so a range of blocks holds few of them. Rows appended since autovacuum last
+    came are in no range yet and read each time: they are the newest, mostly tonight's.
+    """
+    name = sql.Identifier(table.raw.split(".")[1] + "_loads")
+    statement = "create index if not exists {} on {} using brin (_load_id) with (autosummarize = on)"
+    return sql.SQL(statement).format(name, raw_identifier(table.name))
+
+
 def _statements(table: Table, existing: Mapping[str, tuple[str, str | None]] | None) -> list[sql.Composed]:
     target = raw_identifier(table.name)
     statements: list[sql.Composed] = []
@@ -165,6 +198,8 @@ def _statements(table: Table, existing: Mapping[str, tuple[str, str | None]] | N
         statements.append(sql.SQL("comment on table {} is {}").format(target, sql.Literal(table.description)))
         statements.append(versions_index(table))
         existing = {}
+    # Also where the table is older than the index.
+    statements.append(loads_index(table))
     for name, column in table.columns.items():
         type_name, comment = existing.get(name, (None, None))
         if existing and type_name is None:

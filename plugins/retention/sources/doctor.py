@@ -1,18 +1,19 @@
 """Looks at an installation's sources through its profile: what is mapped, missing, left behind, unreachable."""
 
+import csv
 import json
+import lzma
+import zlib
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psycopg2
-
 from retention.extract.csv_rows import read_header
-from retention.extract.errors import ExtractError, without_values
-from retention.extract.files import find_files
-from retention.extract.postgres import SourceQuery, describe
+from retention.extract.drops import open_drops
+from retention.extract.errors import ExtractError
+from retention.extract.load import open_reader
+from retention.extract.reader import Fit
 from retention.sources.contract import Table, load_contract
 from retention.sources.mapping import Mapped, map_columns
 from retention.sources.profile import FilesSource, Profile, Source, SqlSource
@@ -121,42 +122,43 @@ def _table(spec: Table, profile: Profile, connections: Mapping[str, str]) -> Tab
     if source is None:
         return TableDiagnosis(spec.name, "not supplied", "", {}, (), tuple(spec.columns), (), None)
     if isinstance(source, FilesSource):
-        return _files(spec, source)
-    return _sql(spec, source, profile, connections)
+        return _files(spec, source, connections)
+    return _sql(spec, source, connections)
 
 
-def _sql(spec: Table, source: SqlSource, profile: Profile, connections: Mapping[str, str]) -> TableDiagnosis:
+def _sql(spec: Table, source: SqlSource, connections: Mapping[str, str]) -> TableDiagnosis:
     origin = f"{source.connection}: {f'table {source.table}' if source.table else 'a query'}"
     if source.connection not in connections:
         unknown = f"connection {source.connection} is not configured"
         return TableDiagnosis(spec.name, "unreachable", origin, {}, (), (), (), unknown)
     try:
-        with (
-            without_values(spec.name, "looking at the source"),
-            closing(psycopg2.connect(connections[source.connection], connect_timeout=10)) as conn,
-            conn.cursor() as cur,
-        ):
-            cur.execute("set transaction read only")
-            columns = describe(cur, source)
+        with open_reader(connections[source.connection], spec.name, f"the source {source.connection}") as reader:
+            reader.open_snapshot()
+            columns = reader.describe(source)
     except ExtractError as error:
         return TableDiagnosis(spec.name, "unreachable", origin, {}, (), (), (), _short(error))
     problem: str | None = None
     try:
-        SourceQuery(spec, source, columns, profile.zone_of(spec.name), {})
+        Fit(spec, source, columns, {})
     except ExtractError as error:
         problem = _short(error)
     return _mapped(spec, source, list(columns), origin, problem)
 
 
-def _files(spec: Table, source: FilesSource) -> TableDiagnosis:
+def _files(spec: Table, source: FilesSource, connections: Mapping[str, str]) -> TableDiagnosis:
+    if source.connection is not None and source.connection not in connections:
+        unknown = f"connection {source.connection} is not configured"
+        return TableDiagnosis(spec.name, "unreachable", source.files, {}, (), (), (), unknown)
     try:
-        files = find_files(source)
-        origin = f"{len(files):,} files of {source.files}"
-        if not files:
-            return TableDiagnosis(spec.name, "ready", origin, {}, (), (), (), None)
-        header = read_header(source, files[-1].url)
-    except (OSError, ExtractError) as error:
-        return TableDiagnosis(spec.name, "unreachable", source.files, {}, (), (), (), _short(error))
+        with open_drops(source, connections[source.connection] if source.connection is not None else None) as drops:
+            files = drops.files()
+            origin = f"{len(files):,} files of {source.files}"
+            if not files:
+                return TableDiagnosis(spec.name, "ready", origin, {}, (), (), (), None)
+            header = read_header(source, drops, files[-1])
+    except (OSError, EOFError, UnicodeError, csv.Error, zlib.error, lzma.LZMAError) as error:
+        words = str(error) if isinstance(error, OSError) else f"{files[-1].name} is not delimited text"
+        return TableDiagnosis(spec.name, "unreachable", source.files, {}, (), (), (), words)
     return _mapped(spec, source, header, origin, None)
 
 

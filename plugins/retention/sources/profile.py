@@ -34,10 +34,12 @@ class _Strict(BaseModel):
 class ColumnRule(_Strict):
     """How one canonical column is filled: from a source column (through a map of its words) or with a constant.
 
-    A word outside `map` becomes `default`; without a default it is kept as it is.
+    A word outside `map` becomes `default`; without a default it is kept as it is. Of files only: a row whose text in
+    the source does not match `pattern` (searched in it, so mostly in ^ and $; an empty one passes) is a reject.
     """
 
     column: str | None = None
+    pattern: str | None = None
     map: dict[str, Scalar] | None = None
     default: Scalar = None
     value: Scalar = None
@@ -52,6 +54,16 @@ class ColumnRule(_Strict):
                 raise ValueError(f"the word {word!r} was read by YAML as a value: put it in quotes")
         return {str(word): target for word, target in value.items()}
 
+    @field_validator("pattern")
+    @classmethod
+    def _is_pattern(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"{value} is not a regular expression: {error}") from None
+        return value
+
     @model_validator(mode="after")
     def _one_origin(self) -> "ColumnRule":
         if (self.column is None) == ("value" not in self.model_fields_set):
@@ -60,6 +72,8 @@ class ColumnRule(_Strict):
             raise ValueError("default needs a map")
         if self.map is not None and self.column is None:
             raise ValueError("map needs a column")
+        if self.pattern is not None and self.column is None:
+            raise ValueError("pattern needs a column")
         return self
 
     @property
@@ -86,7 +100,8 @@ class _Source(_Strict):
         Where files lie is no part of it: their names and contents tell them apart.
         """
         # Only what is set: a default of null replaces words, an absent one keeps them.
-        said = self.model_dump(mode="json", exclude={"files"}, exclude_unset=True) | {"zone": zone.key}
+        where = {"files", "connection"} if isinstance(self, FilesSource) else set()
+        said = self.model_dump(mode="json", exclude=where, exclude_unset=True) | {"zone": zone.key}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -99,14 +114,26 @@ class SqlSource(_Source):
 
 
 class FilesSource(_Source):
-    """Delimited text files with a header, found by a URL glob that fsspec understands."""
+    """Delimited text files with a header, found by a URL glob that fsspec understands.
+
+    Of two files that state a row the one with the later name is right, where the row itself does not say when it was
+    written: names begin with the date. Credentials come from `connection`, never from the URL.
+    """
 
     files: str
+    connection: str | None = None
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     encoding: str = "utf-8"
     #: strptime formats by canonical column or by type (date, timestamptz); without one, ISO 8601.
     formats: dict[str, str] = Field(default_factory=dict)
     decimal: str = Field(default=".", pattern=r"^[.,]$")
+
+    @field_validator("files")
+    @classmethod
+    def _no_credentials(cls, value: str) -> str:
+        if has_credentials(value):
+            raise ValueError("the URL holds credentials: give the name of a connection that has them")
+        return value
 
     @field_validator("encoding")
     @classmethod
@@ -116,6 +143,11 @@ class FilesSource(_Source):
         except LookupError:
             raise ValueError(f"{value} is not an encoding") from None
         return value
+
+
+def has_credentials(url: str) -> bool:
+    """Whether a URL names a user or password."""
+    return re.search(r"://[^/@]*@", url) is not None
 
 
 Source = SqlSource | FilesSource
@@ -134,8 +166,8 @@ class Profile(_Strict):
 
     @property
     def connections(self) -> list[str]:
-        """Names of the database connections the profile needs."""
-        return sorted({source.connection for source in self.tables.values() if isinstance(source, SqlSource)})
+        """Names of the connections the profile needs, of databases and of places of files."""
+        return sorted({source.connection for source in self.tables.values() if source.connection is not None})
 
     def resolved(self, environment: Mapping[str, str]) -> "Profile":
         """The profile with `${NAME}` in file globs replaced from `environment`; ProfileError names what is not set."""
@@ -148,6 +180,8 @@ class Profile(_Strict):
                     f"{self.name}: {name}: files: the environment variable {word} is not set" for word in missing
                 ]
                 glob = PLACEHOLDER.sub(lambda match: environment.get(match[1], ""), source.files)
+                if has_credentials(glob):
+                    errors.append(f"{self.name}: {name}: files: the URL holds credentials: name a connection instead")
                 tables[name] = source.model_copy(update={"files": glob})
         if errors:
             raise ProfileError(errors)
@@ -228,6 +262,8 @@ def _source(given: object, table: Table) -> tuple[Source | None, list[str]]:
             found += [_readable(error, ColumnRule, f"columns.{name}") for error in invalid.errors(include_input=False)]
         if name in table.columns and name in rules:
             found += _against_contract(name, rules[name], table)
+            if model is SqlSource and (taken := rules[name]) is not None and taken.pattern is not None:
+                found.append(f"columns.{name}.pattern: of files only; a database's rows are chosen by a query")
         errors += found
     try:
         source = model.model_validate(given | {"columns": rules if isinstance(columns, dict) else columns})

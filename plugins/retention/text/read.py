@@ -33,6 +33,39 @@ MESSAGES = {
     """,
 }
 
+#: A hit in a text that is gone (erased, or past its age): the version it was found in is there and has no text.
+TEXT_IS_GONE = """(
+    exists (
+        select from raw.helpdesk__contacts as m
+        where m.contact_id = hits.contact_id and m._load_id = hits.load_id and m.body is null
+    )
+    or exists (
+        select from raw.web__public_reviews as m
+        where 'review:' || m.review_id = hits.contact_id and starts_with(hits.contact_id, 'review:')
+            and m.review_id = substr(hits.contact_id, 8) and m._load_id = hits.load_id and m.body is null
+    )
+)"""
+#: A new version of a message whose text was gone already says what the one before it said.
+INHERIT = """
+    insert into signals.phrase_hits
+    select hits.contact_id, m._load_id, hits.phrase_id, hits.rule_version, hits.starts_at_char, hits.ends_at_char,
+        hits.verdict
+    from {table} as m
+    cross join lateral (
+        select p._load_id, p.body from {table} as p
+        where p.{key} = m.{key} and p._load_id < m._load_id and p._op = 'u'
+        order by p._load_id desc limit 1
+    ) as former
+    inner join signals.phrase_hits as hits
+        on hits.contact_id = {prefix} || m.{key} and hits.load_id = former._load_id
+    where m._load_id = %s and m._op = 'u' and m.body is null and former.body is null
+    on conflict do nothing
+"""
+INHERITING = {
+    "helpdesk.contacts": INHERIT.format(table="raw.helpdesk__contacts", key="contact_id", prefix="''"),
+    "web.public_reviews": INHERIT.format(table="raw.web__public_reviews", key="review_id", prefix="'review:'"),
+}
+
 
 @dataclass(frozen=True)
 class ReadSummary:
@@ -47,6 +80,8 @@ class ReadSummary:
 def read_texts(conn: Connection, batch_id: int, seed: Path) -> ReadSummary:
     """Replace the phrase hits of the pending loads of `batch_id`; of all loads up to it when the phrases changed.
 
+    What was found in texts that are gone since stays: they cannot be read again, and levels rest on it.
+
     `seed` is the phrases CSV. One transaction; reading again gives the same rows. Memory does not grow with the number
     of messages. Raises PhrasesError for a bad seed, and ValueError when `batch_id` is not the current run's: the
     pending loads would be another batch's.
@@ -59,17 +94,21 @@ def read_texts(conn: Connection, batch_id: int, seed: Path) -> ReadSummary:
             is_reread = _applied_version(cur) != phrases.version
             loads = _loads(cur, batch_id, is_reread)
             if is_reread:
-                cur.execute("delete from signals.phrase_hits")
+                cur.execute(f"delete from signals.phrase_hits as hits where not {TEXT_IS_GONE}")  # noqa: S608
                 # What was built from the old hits is built again in full, also when only the reader's code changed.
                 cur.execute(r"delete from ops.applied_hashes where name like 'int\_%'")
             else:
                 pending = [load_id for load_ids in loads.values() for load_id in load_ids]
-                cur.execute("delete from signals.phrase_hits where load_id = any(%s)", (pending,))
+                stale = f"delete from signals.phrase_hits as hits where load_id = any(%s) and not {TEXT_IS_GONE}"  # noqa: S608
+                cur.execute(stale, (pending,))
         messages = hits = 0
         for table, load_ids in loads.items():
             table_messages, table_hits = _read_table(conn, table, load_ids, phrases)
             messages += table_messages
             hits += table_hits
+            with conn.cursor() as cur:
+                for load_id in load_ids:
+                    cur.execute(INHERITING[table], (load_id,))
         with conn.cursor() as cur:
             cur.execute(
                 "insert into ops.applied_hashes (name, hash) values (%s, %s)"

@@ -1,15 +1,21 @@
 """Batches and their steps: what a night is, what of it is done, and the one row that says what "now" is."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
+
+if TYPE_CHECKING:
+    from retention.rebuild import Comparison
+
+log = logging.getLogger(__name__)
 
 
 class BatchError(RuntimeError):
@@ -159,17 +165,59 @@ def recorded_step(conn: Connection, batch_id: int, step: str) -> Iterator[Step]:
         cur.execute("delete from ops.failures where batch_id = %s and step = %s", (batch_id, step))
 
 
-def book_failure(conn: Connection, batch_id: int, step: str, error: Exception) -> None:
-    """Record why a step ended: the message of an error of ours, of any other (it may quote a row) only its class."""
+def reason_of(error: Exception) -> str:
+    """Why a step ended: the message of an error of ours, of any other (it may quote a row) only its class."""
     is_ours = type(error).__module__.startswith("retention.")
-    message = f"{type(error).__name__}: {error}" if is_ours else type(error).__name__
-    conn.rollback()
+    return f"{type(error).__name__}: {error}" if is_ours else type(error).__name__
+
+
+def book_failure(conn: Connection, batch_id: int, step: str, error: Exception) -> None:
+    """Record why a step ended.
+
+    Never raises for a warehouse that is gone: why the step ended matters more.
+    """
+    message = reason_of(error)
+    try:
+        conn.rollback()
+        with conn, conn.cursor() as cur:
+            cur.execute(
+                """insert into ops.failures (batch_id, step, message)
+                select batch_id, %(step)s, %(message)s from ops.batches where batch_id = %(batch_id)s
+                on conflict (batch_id, step) do update set message = excluded.message, failed_at = clock_timestamp()""",
+                {"batch_id": batch_id, "step": step, "message": message},
+            )
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as gone:
+        log.warning("%s of batch %d failed, which could not be booked: %s", step, batch_id, type(gone).__name__)
+
+
+def forget_failure(conn: Connection, batch_id: int, step: str) -> None:
+    """Remove a step's failure: it has been done since."""
+    with conn, conn.cursor() as cur:
+        cur.execute("delete from ops.failures where batch_id = %s and step = %s", (batch_id, step))
+
+
+def published_batch(conn: Connection, as_of: datetime, kind: str = "nightly") -> int | None:
+    """The published batch of `as_of`, or None."""
     with conn, conn.cursor() as cur:
         cur.execute(
-            """insert into ops.failures (batch_id, step, message) values (%s, %s, %s)
-            on conflict (batch_id, step) do update set message = excluded.message, failed_at = clock_timestamp()""",
-            (batch_id, step, message),
+            "select batch_id from ops.batches where kind = %s and as_of = %s and state = 'published'", (kind, as_of)
         )
+        row = cur.fetchone()
+    return row[0] if row else None
+
+
+def book_rebuild(conn: Connection, run_id: str, comparison: "Comparison") -> None:
+    """Record how a rebuilt night compares with what was published."""
+    with conn, conn.cursor() as cur:
+        cur.execute(
+            """insert into ops.rebuilds
+                (batch_id, run_id, marts_compared, marts_differing, is_same_code, is_same_seeds)
+            values (%s, %s, %s, %s, %s, %s)""",
+            (
+                comparison.batch_id, run_id, comparison.compared, [mart.mart for mart in comparison.differing],
+                comparison.is_same_code, comparison.is_same_seeds,
+            ),
+        )  # fmt: skip
 
 
 def applied_hash(conn: Connection, name: str) -> str | None:

@@ -10,6 +10,7 @@ create schema if not exists outcomes authorization etl;
 create schema if not exists marts_a authorization publisher;
 create schema if not exists marts_b authorization publisher;
 create schema if not exists marts authorization publisher;
+create schema if not exists marts_private authorization publisher;
 
 set role etl;
 
@@ -87,6 +88,32 @@ create table if not exists ops.source_shapes (
 );
 alter table ops.source_shapes add column if not exists source_hash text not null default '';
 
+-- Drift and loss: what people accepted, and what the books need for telling it.
+-- unmapped: the source's columns that nothing took then, so that a new one is known as new.
+alter table ops.source_shapes add column if not exists unmapped jsonb;
+-- Keys that a load found again after they had been deleted; part of keys_new.
+alter table ops.loads add column if not exists keys_back bigint not null default 0;
+-- Each `retention accept-drift`: what the source's columns were at from_load, and what they may be since.
+create table if not exists ops.shape_versions (
+    shape_version_id bigint generated always as identity primary key,
+    table_name text not null,
+    from_load bigint not null references ops.loads,
+    columns_before jsonb not null,
+    columns jsonb not null,
+    note text,
+    accepted_at timestamptz not null default clock_timestamp()
+);
+-- Each `retention accept-loss`: lets one load (load_id, once it is committed) of that night through, and its checks.
+create table if not exists ops.accepted_losses (
+    accepted_loss_id bigint generated always as identity primary key,
+    batch_id bigint not null references ops.batches,
+    table_name text not null,
+    note text,
+    load_id bigint references ops.loads deferrable initially deferred,
+    accepted_at timestamptz not null default clock_timestamp()
+);
+create index if not exists accepted_losses_by_batch on ops.accepted_losses (batch_id, table_name);
+
 create table if not exists raw.rejects (
     reject_id bigint generated always as identity primary key,
     load_id bigint not null,
@@ -97,6 +124,31 @@ create table if not exists raw.rejects (
     row_text text
 );
 create index if not exists rejects_by_load on raw.rejects (load_id);
+
+-- Rejects are open until a load has read their file, or table, again.
+alter table raw.rejects add column if not exists replayed_load_id bigint;
+-- What the next load of a table is asked to read again: a file, or (null) the table whole; load_id: which load did.
+create table if not exists ops.replays (
+    replay_id bigint generated always as identity primary key,
+    table_name text not null,
+    file text,
+    asked_at timestamptz not null default clock_timestamp(),
+    load_id bigint references ops.loads deferrable initially deferred
+);
+-- What a file's store said of its content unread (ETag, time of change), its header, and how many keys its reading
+-- before had stated that this one does not: they stay.
+alter table ops.files add column if not exists stamp text;
+alter table ops.files add column if not exists header jsonb;
+alter table ops.files add column if not exists keys_not_restated bigint;
+-- Which file (by its first row in ops.files) stated each row of a table last, and when the source wrote that row.
+-- No foreign key: it would cost a third of a load.
+create table if not exists raw.file_statements (
+    table_name text not null,
+    key_hash uuid not null,
+    file_id bigint not null,
+    written_at timestamptz,
+    primary key (table_name, key_hash)
+);
 
 -- Which batch's transform consumed a load: staging works by this ledger, not by a maximum.
 create table if not exists ops.load_consumption (
@@ -135,6 +187,34 @@ create table if not exists ops.failures (
     primary key (batch_id, step)
 );
 
+-- What a person was told, or should have been. Without delivered_at nobody was: error says why, none means no receiver
+-- is set. Messages hold no row values; the receiver's URL is not kept.
+create table if not exists ops.alerts (
+    alert_id bigint generated always as identity primary key,
+    kind text not null check (kind in ('failed', 'late', 'recovered')),
+    batch_id bigint references ops.batches,
+    as_of timestamptz not null,
+    run_id text not null,
+    message text not null,
+    raised_at timestamptz not null default clock_timestamp(),
+    channel text,
+    delivered_at timestamptz,
+    error text
+);
+create index if not exists alerts_by_night on ops.alerts (as_of, alert_id);
+
+-- Past nights built again from their loads, beside the marts, and how that compares with what was published then.
+create table if not exists ops.rebuilds (
+    rebuild_id bigint generated always as identity primary key,
+    batch_id bigint not null references ops.batches,
+    run_id text not null,
+    marts_compared integer not null,
+    marts_differing text[] not null,
+    is_same_code boolean not null,
+    is_same_seeds boolean not null,
+    rebuilt_at timestamptz not null default clock_timestamp()
+);
+
 create table if not exists ops.lease_holds (
     holder text not null,
     step text not null,
@@ -170,7 +250,7 @@ create table if not exists ops.publication_marts (
 create table if not exists ops.checks (
     check_id bigint generated always as identity primary key,
     batch_id bigint not null references ops.batches,
-    gate text not null check (gate in ('raw', 'marts', 'reconciliation')),
+    gate text not null check (gate in ('volume', 'raw', 'marts', 'reconciliation')),
     table_name text not null,
     check_name text not null,
     severity text not null check (severity in ('critical', 'warning')),
@@ -181,7 +261,59 @@ create table if not exists ops.checks (
     message text,
     checked_at timestamptz not null default clock_timestamp()
 );
+alter table ops.checks drop constraint if exists checks_gate_check;
+alter table ops.checks
+    add constraint checks_gate_check check (gate in ('volume', 'raw', 'marts', 'reconciliation')) not valid;
 create index if not exists checks_by_batch on ops.checks (batch_id, gate);
+-- A critical failure whose rows were set aside: the night went on without them.
+alter table ops.checks add column if not exists is_quarantined boolean not null default false;
+
+-- Versions of raw that critical row checks keep out of staging; key: the table's key columns. Rows are released, never
+-- deleted: a rebuild of a past night sees what that night saw.
+create table if not exists ops.quarantine (
+    quarantine_id bigint generated always as identity primary key,
+    table_name text not null,
+    load_id bigint not null references ops.loads,
+    key jsonb not null,
+    checks text[] not null,
+    batch_id bigint not null references ops.batches,
+    released_batch_id bigint references ops.batches,
+    released_because text check (released_because in ('passes', 'replaced', 'deleted')),
+    check ((released_batch_id is null) = (released_because is null))
+);
+create unique index if not exists quarantine_once on ops.quarantine (table_name, load_id, key)
+where released_batch_id is null;
+
+-- What staging has to know of it: which versions are not shown in this batch, and which of them became so, or ceased to
+-- be, since the last batch that was transformed.
+create or replace view ops.set_aside as
+select
+    quarantine.table_name,
+    quarantine.load_id,
+    quarantine.key,
+    quarantine.released_batch_id is null or quarantine.released_batch_id > run.batch_id as is_set_aside,
+    greatest(quarantine.batch_id, quarantine.released_batch_id) > coalesce(staged.batch_id, 0) as is_changed
+from ops.quarantine as quarantine
+cross join ops.current_run as run
+left join lateral (
+    select max(steps.batch_id) as batch_id
+    from ops.steps as steps
+    where steps.step = 'transform' and steps.batch_id < run.batch_id
+) as staged on true
+where
+    quarantine.batch_id <= run.batch_id
+    and coalesce(quarantine.released_batch_id, run.batch_id) > coalesce(staged.batch_id, 0);
+
+-- Rows of which the parent has never been seen, since which batch: a warning the first night, then critical.
+create table if not exists ops.orphans (
+    table_name text not null,
+    column_name text not null,
+    key jsonb not null,
+    load_id bigint not null,
+    parent_table text not null,
+    batch_id bigint not null references ops.batches,
+    primary key (table_name, column_name, key, load_id)
+);
 
 -- Hashes of what was last applied (seeds, each model's code), so that a change refreshes what depends on it.
 create table if not exists ops.applied_hashes (
@@ -202,10 +334,95 @@ create table if not exists signals.phrase_hits (
 );
 create index if not exists phrase_hits_by_load on signals.phrase_hits (load_id);
 
+-- Books of what a publication restated. rows_late: the source wrote them before the night before, and they came
+-- tonight; rows_about_past: what they tell happened before that night.
+create table if not exists ops.late_rows (
+    batch_id bigint not null references ops.batches,
+    table_name text not null,
+    rows_late bigint not null,
+    rows_about_past bigint not null,
+    primary key (batch_id, table_name)
+);
+
+-- How many rejects are open, for those who may not read the rows.
+create or replace view ops.reject_counts as
+select
+    table_name,
+    load_id,
+    count(*) as rejects
+from raw.rejects
+where replayed_load_id is null
+group by table_name, load_id;
+
+-- A schema of one's own to try models in: analysts may create dev_<something> and nothing else.
+create or replace function ops.create_dev_schema(name text) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if name !~ '^dev_[a-z][a-z0-9_]{0,40}$' then
+        raise exception 'a schema of your own is named dev_<something>, small letters, digits and _; nothing was created'
+            using errcode = 'invalid_schema_name';
+    end if;
+    if exists (select from pg_namespace where nspname = name) then
+        if not has_schema_privilege(session_user, name, 'create') then
+            raise exception 'the schema % is somebody else''s: choose another name; nothing was created', name
+                using errcode = 'insufficient_privilege';
+        end if;
+        return name;
+    end if;
+    execute format('create schema %I', name);
+    execute format('grant usage, create on schema %I to %I', name, session_user);
+    return name;
+end $$;
+revoke all on function ops.create_dev_schema from public;
+grant execute on function ops.create_dev_schema to analyst;
+
+-- Whom no load may bring back: keyed hashes only. kind party: the hash of its id; kind number: the hash of a number, with
+-- the token that stands for it in the rows of that party.
+create table if not exists ops.suppressions (
+    kind text not null check (kind in ('party', 'number')),
+    subject_hash text not null,
+    party_hash text not null,
+    token text,
+    key_check text not null,
+    since timestamptz not null default clock_timestamp(),
+    primary key (kind, subject_hash, party_hash)
+);
+
+-- Acts of erasure, and what was erased where.
+create table if not exists ops.erasures (
+    erasure_id bigint generated always as identity primary key,
+    party_hash text not null,
+    requested_on date,
+    performed_at timestamptz not null default clock_timestamp(),
+    performed_by text not null,
+    found_after text[] not null
+);
+create table if not exists ops.erasure_items (
+    erasure_id bigint not null references ops.erasures on delete cascade,
+    place text not null,
+    columns text[] not null,
+    rows bigint not null,
+    primary key (erasure_id, place)
+);
+
+-- What the periods of the seed retention_periods took away. Nights before `kept_from_batch_id` cannot be rebuilt.
+create table if not exists ops.upkeep (
+    upkeep_id bigint generated always as identity primary key,
+    as_of timestamptz not null,
+    table_name text not null,
+    what text not null check (what in ('versions', 'texts', 'rows', 'rejects')),
+    rows bigint not null,
+    kept_from_batch_id bigint,
+    finished_at timestamptz not null default clock_timestamp()
+);
+
 reset role;
 
-grant usage on schema ops to publisher, analyst, bi_reader;
+-- Who may touch what: docs/adr/0010-roles-and-private-marts.md. Older installations lose what is not granted any more.
+revoke usage on schema ops from bi_reader;
+grant usage on schema ops to publisher, analyst;
 grant select on all tables in schema ops to publisher, analyst;
+revoke select on ops.suppressions from analyst;
 grant insert, update, delete on ops.slots, ops.publications, ops.publication_marts to publisher;
 grant update on ops.batches to publisher;
 grant insert, update on ops.steps to publisher;
@@ -217,12 +434,38 @@ begin
         grant usage, create on schema marts_a, marts_b to etl;
     end if;
 end $$;
-grant usage on schema marts to etl, analyst, bi_reader;
-grant usage on schema seeds, staging, intermediate, outcomes to analyst, publisher;
+grant usage on schema marts to etl, analyst, bi_reader, outreach;
+grant usage on schema marts_private to outreach;
+revoke usage on schema seeds, staging, intermediate, outcomes from publisher;
+grant usage on schema seeds, staging, intermediate, touched, outcomes to analyst;
 alter default privileges for role etl in schema seeds grant select on tables to analyst;
-alter default privileges for role etl in schema staging grant select on tables to analyst;
-alter default privileges for role etl in schema intermediate grant select on tables to analyst;
 alter default privileges for role etl in schema outcomes grant select on tables to analyst;
-alter default privileges for role etl in schema marts_a grant select on tables to publisher;
-alter default privileges for role etl in schema marts_b grant select on tables to publisher;
+-- Of staging and intermediate analysts read what is not personal: dbt grants each model's other columns when it makes
+-- the table (macro grant_impersonal_columns). Whole tables were granted once.
+alter default privileges for role etl in schema staging revoke select on tables from analyst;
+alter default privileges for role etl in schema intermediate revoke select on tables from analyst;
+do $$
+declare
+    found regclass;
+begin
+    for found in
+        select classes.oid::regclass
+        from pg_class as classes
+        cross join lateral aclexplode(classes.relacl) as granted
+        where
+            classes.relnamespace in ('staging'::regnamespace, 'intermediate'::regnamespace, 'touched'::regnamespace)
+            and granted.grantee = 'analyst'::regrole
+            and granted.privilege_type = 'SELECT'
+    loop
+        execute format('revoke select on %s from analyst', found);
+    end loop;
+end $$;
+-- The publisher reads the slots it publishes, and blanks personal columns in them when somebody is erased.
+alter default privileges for role etl in schema marts_a grant select, update on tables to publisher;
+alter default privileges for role etl in schema marts_b grant select, update on tables to publisher;
+grant select, update on all tables in schema marts_a, marts_b to publisher;
+-- And vacuums them then: what was blanked must not live on in dead versions of rows.
+alter default privileges for role etl in schema marts_a grant maintain on tables to publisher; -- noqa: PRS
+alter default privileges for role etl in schema marts_b grant maintain on tables to publisher;
+grant maintain on all tables in schema marts_a, marts_b to publisher;
 alter default privileges for role publisher in schema marts grant select on tables to analyst, bi_reader, etl;

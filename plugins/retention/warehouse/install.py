@@ -10,11 +10,17 @@ from psycopg2.extensions import connection as Connection
 ROLES = {
     "etl": "loads, transforms, builds the idle slot",
     "publisher": "owns the marts, points BI at a slot",
-    "analyst": "reads staging to marts",
+    "analyst": "reads staging to marts without personal columns, tries models in dev_ schemas",
     "bi_reader": "reads published marts only",
+    "outreach": "reads whom to call and what they wrote: the private marts",
 }
+#: Roles behind tools that people leave open.
+READERS = ("bi_reader", "outreach")
 #: A reader must give way to publish: its statements end before publish's retries do.
 BI_SETTINGS = {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "30s"}
+#: What a killed task leaves running in the server ends soon: its next try must not wait for a statement of an hour.
+WRITER_SETTINGS = {"client_connection_check_interval": "5s"}
+SETTINGS = dict.fromkeys(READERS, BI_SETTINGS) | dict.fromkeys(("etl", "publisher"), WRITER_SETTINGS)
 
 
 def install_roles(conn: Connection, passwords: Mapping[str, str]) -> None:
@@ -25,13 +31,17 @@ def install_roles(conn: Connection, passwords: Mapping[str, str]) -> None:
             verb = "alter" if cur.fetchone() else "create"
             statement = sql.SQL(verb + " role {} login password {}")
             cur.execute(statement.format(sql.Identifier(role), sql.Literal(passwords[role])))
-        for name, value in BI_SETTINGS.items():
-            cur.execute(sql.SQL("alter role bi_reader set {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        for role, settings in SETTINGS.items():
+            for name, value in settings.items():
+                setting = sql.SQL("alter role {} set {} = {}")
+                cur.execute(setting.format(sql.Identifier(role), sql.Identifier(name), sql.Literal(value)))
 
 
 def install_schemas(conn: Connection) -> None:
-    """Create schemas, rights and the ops tables in the warehouse; `conn` is the database owner's or a superuser's."""
-    ddl = files("retention.warehouse").joinpath("ddl.sql").read_text(encoding="utf-8")
+    """Create schemas, rights, the ops tables and the views on them; `conn` is the database owner's or a superuser's."""
+    ddl, trust = (
+        files("retention.warehouse").joinpath(name).read_text(encoding="utf-8") for name in ("ddl.sql", "trust.sql")
+    )
     with conn, conn.cursor() as cur:
         cur.execute("select current_database()")
         (database,) = cur.fetchone() or ("",)
@@ -43,3 +53,4 @@ def install_schemas(conn: Connection) -> None:
             )
         cur.execute(sql.SQL("grant create, temporary on database {} to etl").format(sql.Identifier(database)))
         cur.execute(ddl)
+        cur.execute(trust)

@@ -1,9 +1,11 @@
 """The lease: one run at a time works on the warehouse.
 
-A holder is a run (its parallel tasks hold it together, one row each, kept alive by a heartbeat). Another run waits; the
-rows of a holder that stopped beating are taken over. Times are the database's, so machines need not agree on the clock.
+A holder is a run (its parallel tasks hold it together, one row each, kept alive by a heartbeat). Another run waits, and
+so does the same step in another process; the rows of a holder that stopped beating are taken over. Times are the
+database's, so machines need not agree on the clock.
 """
 
+import logging
 import os
 import socket
 import threading
@@ -13,6 +15,8 @@ from contextlib import contextmanager
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 30.0
@@ -27,14 +31,22 @@ def _try_take(conn: Connection, holder: str, step: str, process: str) -> tuple[s
     """Take the lease; None when taken, else (holder, step, seconds since its heartbeat) of who has it."""
     with conn, conn.cursor() as cur:
         cur.execute("select pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        # A beat from the future, because the clock was set back, counts from now: a dead holder must not wait for it.
         cur.execute(
-            "delete from ops.lease_holds where heartbeat_at < clock_timestamp() - make_interval(secs => %s)",
-            (DEAD_AFTER_SECONDS,),
+            "update ops.lease_holds set heartbeat_at = clock_timestamp() where heartbeat_at > clock_timestamp()"
         )
+        cur.execute("select distinct process from ops.lease_holds")
+        cur.execute(
+            """delete from ops.lease_holds
+            where heartbeat_at < clock_timestamp() - make_interval(secs => %s) or process = any(%s)""",
+            (DEAD_AFTER_SECONDS, [name for (name,) in cur.fetchall() if _is_gone(name)]),
+        )
+        # The same step of the same run in another process: a task that was given up, and still works.
         cur.execute(
             """select holder, step, extract(epoch from clock_timestamp() - heartbeat_at)::float
-            from ops.lease_holds where holder <> %s order by heartbeat_at desc limit 1""",
-            (holder,),
+            from ops.lease_holds where holder <> %s or (step = %s and process <> %s)
+            order by heartbeat_at desc limit 1""",
+            (holder, step, process),
         )
         other = cur.fetchone()
         if other is not None:
@@ -47,7 +59,21 @@ def _try_take(conn: Connection, holder: str, step: str, process: str) -> tuple[s
     return None
 
 
-def _beat(dsn: str, holder: str, step: str, stop: threading.Event, lost: threading.Event) -> None:
+def _is_gone(process: str) -> bool:
+    """Whether a process of this machine has ended; of another machine only its heartbeat tells."""
+    host, _, pid = process.rpartition(":")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _beat(dsn: str, holder: str, step: str, process: str, stop: threading.Event, lost: threading.Event) -> None:
     """Keep the hold alive until `stop`; set `lost` when it is gone or cannot be kept."""
     try:
         conn = psycopg2.connect(dsn, application_name="retention lease")
@@ -55,8 +81,9 @@ def _beat(dsn: str, holder: str, step: str, stop: threading.Event, lost: threadi
             while not stop.wait(HEARTBEAT_SECONDS) and not lost.is_set():
                 with conn, conn.cursor() as cur:
                     cur.execute(
-                        "update ops.lease_holds set heartbeat_at = clock_timestamp() where holder = %s and step = %s",
-                        (holder, step),
+                        """update ops.lease_holds set heartbeat_at = clock_timestamp()
+                        where holder = %s and step = %s and process = %s""",
+                        (holder, step, process),
                     )
                     if cur.rowcount == 0:
                         lost.set()
@@ -64,6 +91,20 @@ def _beat(dsn: str, holder: str, step: str, stop: threading.Event, lost: threadi
             conn.close()
     except psycopg2.Error:
         lost.set()
+
+
+def _release(conn: Connection, holder: str, step: str, process: str) -> bool:
+    """Let go; False when the warehouse could not be told. The hold then dies with its heartbeat."""
+    try:
+        with conn, conn.cursor() as cur:
+            cur.execute(
+                "delete from ops.lease_holds where holder = %s and step = %s and process = %s", (holder, step, process)
+            )
+    except psycopg2.Error as error:
+        # What ended the step matters more, and is on its way.
+        log.warning("%s of %s could not let go of the lease: %s", step, holder, type(error).__name__)
+        return False
+    return True
 
 
 @contextmanager
@@ -86,16 +127,15 @@ def lease(dsn: str, holder: str, step: str, wait_seconds: float) -> Iterator[Non
                 )
             time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
         stop, lost = threading.Event(), threading.Event()
-        beat = threading.Thread(target=_beat, args=(dsn, holder, step, stop, lost), daemon=True)
+        beat = threading.Thread(target=_beat, args=(dsn, holder, step, process, stop, lost), daemon=True)
         beat.start()
         try:
             yield
         finally:
             stop.set()
             beat.join()
-            with conn, conn.cursor() as cur:
-                cur.execute("delete from ops.lease_holds where holder = %s and step = %s", (holder, step))
-        if lost.is_set():
+            is_released = _release(conn, holder, step, process)
+        if lost.is_set() or not is_released:
             raise LeaseError(
                 f"{step} of {holder} lost the lease while it worked: another run may have worked beside it. "
                 "It did its work and is not trusted with it: run it again."

@@ -7,18 +7,18 @@ run as (
     select * from {{ source('run', 'current_run') }}
 ),
 
-loads as (
-    select * from {{ source('run', 'loads_to_stage') }}
-    where table_name = 'crm.usage_months'
+named as (
+    select * from {{ ref('stg_raw__usage_touched') }}
 ),
 
 usage_months as (
     select * from {{ ref('stg_crm__usage_months') }}
 )
 
-select distinct usage_months.subscription_id
+select named.subscription_id
+from named
+union
+select usage_months.subscription_id
 from usage_months
 cross join run
-where
-    usage_months._load_id in (select loads.load_id from loads)
-    or {{ became_visible('usage_months.first_revenue_at', 'usage_months.last_revenue_at') }}
+where {{ became_visible('usage_months.first_revenue_at', 'usage_months.last_revenue_at') }}

@@ -10,7 +10,7 @@ latest as (
 select
     party_id,
     kind,
-    {{ nullify('segment') }} as segment,
+    {{ known_word('segment', ['mass', 'vip', 'corporate']) }} as segment,
     {{ nullify('region_id') }} as region_id,
     {{ nullify('language') }} as language,
     {{ nullify('full_name') }} as full_name,

@@ -10,7 +10,7 @@ latest as (
 select
     plan_id,
     {{ nullify('name') }} as name,
-    {{ nullify('product') }} as product,
+    {{ known_word('product', ['prepaid', 'postpaid']) }} as product,
     monthly_fee_rub,
     _load_id
 from latest

@@ -13,7 +13,7 @@ select
     product,
     {{ nullify('plan_id') }} as plan_id,
     {{ nullify('region_id') }} as region_id,
-    {{ nullify('status') }} as status,
+    {{ known_word('status', ['active', 'suspended', 'terminated']) }} as status,
     activated_at,
     terminated_at,
     updated_at,

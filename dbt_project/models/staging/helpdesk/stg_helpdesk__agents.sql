@@ -10,8 +10,8 @@ latest as (
 select
     agent_id,
     {{ nullify('full_name') }} as full_name,
-    {{ nullify('kind') }} as kind,
-    {{ nullify('role') }} as role,
+    {{ known_word('kind', ['human', 'bot']) }} as kind,
+    {{ known_word('role', ['agent', 'control_group', 'retention_manager', 'reviewer']) }} as role,
     hired_at,
     left_at,
     _load_id

@@ -16,7 +16,7 @@ select
     channel,
     direction,
     initiator,
-    {{ nullify('author_kind') }} as author_kind,
+    {{ known_word('author_kind', ['human', 'bot', 'ivr']) }} as author_kind,
     is_on_behalf,
     {{ nullify('agent_id') }} as agent_id,
     {{ nullify('team_id') }} as team_id,

@@ -10,7 +10,7 @@ latest as (
 select
     pilot_id,
     {{ nullify('name') }} as name,
-    {{ nullify('unit_kind') }} as unit_kind,
+    {{ known_word('unit_kind', ['party', 'subscription', 'agent', 'team']) }} as unit_kind,
     {{ nullify('metric') }} as metric,
     horizon_days,
     planned_n,

@@ -1,0 +1,130 @@
+"""Loss: an empty, half or old extract is refused by three rules, each against what the last loads saw.
+
+Keys: more than max_delete_ratio of the live keys are gone. Rows: an incremental load, or a night's new files, have
+fewer rows than min_rows_ratio of the usual number. Time: the source's latest write is before one that was seen already.
+Runbook: docs/runbooks/volume.md
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+
+from psycopg2.extensions import cursor as Cursor
+
+from retention.extract.errors import NOTHING_LOADED, DeletesRefusedError, VolumeError
+from retention.extract.ledger import LoadResult, Previous
+from retention.sources.contract import Table
+
+RUNBOOK = "docs/runbooks/volume.md"
+#: A loss of fewer keys is never refused for its ratio, unless it is all of them.
+SMALL_LOSS = 20
+#: How many loads say what is usual, how many are the least, and the median below which nothing is said.
+USUAL_LOADS, LEAST_LOADS, LEAST_MEDIAN = 7, 3, 200
+#: Of the usual time between loads: a load sooner after the last has fewer rows for that reason.
+LEAST_INTERVAL = 0.25
+
+
+def is_large_loss(table: Table, lost: int, of: int) -> bool:
+    """Whether so many of a table's keys are more than one night may lose."""
+    return (lost >= SMALL_LOSS or lost == of) and lost > table.max_delete_ratio * of
+
+
+def refuse_lost_keys(table: Table, live_keys: int, lost: int) -> None:
+    """Raise DeletesRefusedError when the source lost more of the live keys than one load may delete."""
+    if is_large_loss(table, lost, live_keys):
+        raise DeletesRefusedError(
+            f"{table.name}: the source has {live_keys - lost:,} of the {live_keys:,} keys of the last load "
+            f"(ratio {(live_keys - lost) / live_keys:.2f}): refusing. {NOTHING_LOADED} {_way_out(table)}"
+        )
+
+
+def refuse_old_snapshot(table: Table, previous: Previous, latest: datetime | None) -> None:
+    """Raise VolumeError when the source's latest write is before one that the last load saw.
+
+    A replica that lags would bring back what was deleted, and delete what is new.
+    """
+    seen, snapshot_at = previous.watermark, previous.snapshot_at
+    # A stamp of the future tells nothing: it may have been corrected.
+    if latest is None or seen is None or snapshot_at is None or snapshot_at < seen or seen <= latest:
+        return
+    raise VolumeError(
+        f"{table.name}: the source's latest write is of {latest:%Y-%m-%d %H:%M:%S %Z}, the last load had seen one of "
+        f"{seen:%Y-%m-%d %H:%M:%S %Z}: refusing. {NOTHING_LOADED} Is it a replica that lags, or a restored backup? "
+        f"{_way_out(table)}"
+    )
+
+
+def refuse_few_rows(cur: Cursor, table: Table, result: LoadResult) -> None:
+    """Raise VolumeError when a load has far fewer new or changed rows than usual; whole reads are not judged.
+
+    Of files those count that were never seen before; a load without any is a warning of the raw checks.
+    """
+    usual = _files_usual(cur, table, result) if result.snapshot_at is None else _incremental_usual(cur, table, result)
+    if usual is None or len(usual.before) < LEAST_LOADS:
+        return
+    middle = median(usual.before)
+    if middle < LEAST_MEDIAN or usual.now >= table.min_rows_ratio * middle:
+        return
+    raise VolumeError(
+        f"{table.name}: {usual.now:,} {usual.what}, the last {len(usual.before)} such loads had a median of "
+        f"{middle:,.0f} (ratio {usual.now / middle:.2f}): refusing. {NOTHING_LOADED} {_way_out(table)}"
+    )
+
+
+@dataclass(frozen=True)
+class _Usual:
+    """Rows of this load and of the ones before it."""
+
+    what: str
+    now: int
+    before: list[int]
+
+
+def _incremental_usual(cur: Cursor, table: Table, result: LoadResult) -> _Usual | None:
+    if result.watermark_from is None or result.snapshot_at is None:
+        return None
+    cur.execute(
+        "select rows_appended - keys_deleted, snapshot_at from ops.loads"
+        " where table_name = %s and not is_forced and watermark_from is not null and snapshot_at is not null"
+        " order by load_id desc limit %s",
+        (table.name, USUAL_LOADS),
+    )
+    before = cur.fetchall()
+    times = [at for _, at in before]
+    intervals = [later - earlier for later, earlier in pairwise(times)]
+    is_soon = bool(intervals) and result.snapshot_at - times[0] < LEAST_INTERVAL * _median(intervals)
+    if is_soon:
+        return None
+    now = result.rows_appended - result.keys_deleted
+    return _Usual("new or changed rows in the source", now, [int(rows) for rows, _ in before])
+
+
+def _files_usual(cur: Cursor, table: Table, result: LoadResult) -> _Usual | None:
+    rows = rows_of_new_files(cur, table.name, USUAL_LOADS + 1)
+    if not rows or rows[0][0] != result.load_id:
+        return None
+    return _Usual("rows in new files", rows[0][1], [count for _, count in rows[1:]])
+
+
+def rows_of_new_files(cur: Cursor, table: str, loads: int) -> list[tuple[int, int]]:
+    """(load, rows) of the last loads that found files never seen before, the last first."""
+    cur.execute(
+        "select files.load_id, sum(files.rows_read) from ops.files as files"
+        " inner join (select file, min(load_id) as load_id from ops.files where table_name = %(table)s group by file)"
+        " as first_seen on files.file = first_seen.file and files.load_id = first_seen.load_id"
+        " where files.table_name = %(table)s group by files.load_id order by files.load_id desc limit %(loads)s",
+        {"table": table, "loads": loads},
+    )
+    return [(int(load_id), int(rows)) for load_id, rows in cur.fetchall()]
+
+
+def _median(intervals: list[timedelta]) -> timedelta:
+    return timedelta(seconds=median(interval.total_seconds() for interval in intervals))
+
+
+def _way_out(table: Table) -> str:
+    return (
+        f"Mend the source and clear the task. If the source is right: `retention accept-loss {table.name}`. "
+        f"See {RUNBOOK}."
+    )
