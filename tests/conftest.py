@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
@@ -15,6 +16,9 @@ from psycopg2.extensions import connection as Connection
 
 from retention.local.postgres import Cluster
 from retention.warehouse.install import ROLES, install_roles, install_schemas
+
+if TYPE_CHECKING:
+    from aftermath import Aftermath
 
 
 def pytest_configure() -> None:
@@ -95,6 +99,16 @@ def warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
 def shared_warehouse(cluster: Cluster, role_passwords: dict[str, str]) -> Warehouse:
     """An empty warehouse for the tests of one module, which share what they put in."""
     return create_warehouse(cluster, role_passwords)
+
+
+@pytest.fixture(scope="session")
+def aftermath(
+    cluster: Cluster, role_passwords: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> "Aftermath":
+    """What a night leaves behind in which everything went wrong; published in the end, in marts_a."""
+    from aftermath import go_through_it_all
+
+    return go_through_it_all(create_warehouse(cluster, role_passwords), tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg2
 
 from conftest import Warehouse, create_database
+from retention.mart_views import STANDING
 from retention.night import STEPS, Night
 from retention.row_hash import row_hash
 from retention.sources.contract import create_raw_tables
@@ -38,7 +39,7 @@ class NightSpec:
     profile: str
     environment: dict[str, str]
 
-    def night(self, run_id: str = "test run") -> Night:
+    def night(self, run_id: str = "test run", lease_wait_seconds: float = 5) -> Night:
         return Night(
             etl_dsn=self.etl_dsn,
             publisher_dsn=self.publisher_dsn,
@@ -48,12 +49,15 @@ class NightSpec:
             profile=self.profile,
             run_id=run_id,
             environment=self.environment,
-            lease_wait_seconds=5,
+            lease_wait_seconds=lease_wait_seconds,
         )
 
-    def start_in_a_process(self, as_of: datetime, first_step: str, log: Path) -> "subprocess.Popen[bytes]":
+    def start_in_a_process(
+        self, as_of: datetime, first_step: str, log: Path, run_id: str = "killed run", lease_wait_seconds: float = 5
+    ) -> "subprocess.Popen[bytes]":
         """Start the night at `first_step` in a process of its own (to be killed); its output goes to `log`."""
-        command = [sys.executable, __file__, json.dumps(asdict(self)), as_of.isoformat(), first_step]
+        words = [as_of.isoformat(), first_step, run_id, str(lease_wait_seconds)]
+        command = [sys.executable, __file__, json.dumps(asdict(self)), *words]
         with log.open("ab") as stream:
             return subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
 
@@ -84,14 +88,14 @@ def on_another_warehouse(spec: NightSpec, warehouse: Warehouse, work: Path) -> N
 
 
 def hashes(dsn: str, *schemas: str) -> dict[str, tuple[int, str]]:
-    """(rows, order-independent hash less lineage columns) of every table and view in the schemas."""
+    """(rows, order-independent hash less lineage columns) of every table and view in the schemas, books apart."""
     conn = psycopg2.connect(dsn)
     try:
         with conn.cursor() as cur:
             cur.execute(
                 """select table_schema, table_name from information_schema.tables
-                where table_schema = any(%s) order by 1, 2""",
-                (list(schemas),),
+                where table_schema = any(%s) and table_name <> all(%s) order by 1, 2""",
+                (list(schemas), list(STANDING)),
             )
             return {f"{schema}.{table}": row_hash(conn, schema, table) for schema, table in cur.fetchall()}
     finally:
@@ -122,5 +126,6 @@ def continue_night(night: Night, as_of: datetime, first_step: str) -> None:
 
 
 if __name__ == "__main__":
-    interrupted = NightSpec(**json.loads(sys.argv[1])).night("killed run")
-    continue_night(interrupted, datetime.fromisoformat(sys.argv[2]), sys.argv[3])
+    given, as_of_text, first, run, wait = sys.argv[1:]
+    interrupted = NightSpec(**json.loads(given)).night(run, float(wait))
+    continue_night(interrupted, datetime.fromisoformat(as_of_text), first)

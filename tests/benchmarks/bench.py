@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import bench_extract
+import bench_mariadb
 import bench_nights
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
@@ -19,6 +20,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     cells = ([cell.replace("|", "\\|") for cell in row] for row in (header, *rows))
     first, *others = ("| " + " | ".join(row) + " |" for row in cells)
     return "\n".join([first, "|---|" + "---:|" * (len(header) - 1), *others])
+
+
+def ways(results: Sequence[dict[str, object]]) -> str:
+    """One row for each way of moving the same rows."""
+    header = list(results[0])
+    return table(header, [[_shown(row[name]) for name in header] for row in results])
 
 
 def _shown(value: object) -> str:
@@ -45,9 +52,8 @@ def nights(costs: Sequence[bench_nights.StepCost]) -> str:
 
 def main() -> None:
     """Measure and write."""
-    extract = bench_extract.run()
-    header = list(extract[0])
-    extraction = table(header, [[_shown(row[name]) for name in header] for row in extract])
+    extraction = ways(bench_extract.run())
+    mariadb = bench_mariadb.run()
     costs = bench_nights.run([10_000, 100_000])
     TARGET.write_text(
         f"""# Benchmarks
@@ -60,6 +66,10 @@ on what else it does: compare the rows of one run with each other.
 One table from one PostgreSQL to another, in the same run.
 
 {extraction}
+
+The same table from MariaDB, without MariaDB's own CPU.
+
+{ways(mariadb) if mariadb else "Not measured: MariaDB was not installed."}
 
 ## Nights
 

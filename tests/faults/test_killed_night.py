@@ -2,15 +2,15 @@
 
 import os
 import signal
-import threading
+import subprocess
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
 
-import psycopg2
-from psycopg2 import sql
+from fault_kit import Reader
 
-from conftest import create_warehouse
+from conftest import Warehouse, create_warehouse
 from harness import NightSpec, as_of_after, hashes, on_another_warehouse, scalar, simulate
 from retention.local.postgres import Cluster
 from retention.night import STEPS
@@ -35,37 +35,6 @@ def kill_within(spec: NightSpec, as_of: datetime, killed_before: str, step: str,
     assert process.wait() == -signal.SIGKILL, f"{step} had ended before the kill:\\n{log.read_text()[-2000:]}"
 
 
-class Reader(threading.Thread):
-    """Polls every mart in one snapshot, as BI does; keeps every distinct set of batches it saw."""
-
-    def __init__(self, dsn: str) -> None:
-        super().__init__(daemon=True)
-        self.dsn = dsn
-        self.seen: set[frozenset[int]] = set()
-        self.polls = 0
-        self.failure: psycopg2.Error | None = None
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        conn = psycopg2.connect(self.dsn)
-        try:
-            with conn.cursor() as cur:
-                cur.execute("select table_name from information_schema.views where table_schema = 'marts'")
-                marts = [name for (name,) in cur.fetchall()]
-            conn.rollback()
-            each = [sql.SQL("select distinct _batch_id from marts.{}").format(sql.Identifier(mart)) for mart in marts]
-            while not self.done.is_set():
-                with conn, conn.cursor() as cur:
-                    cur.execute(sql.SQL(" union ").join(each))
-                    self.seen.add(frozenset(batch for (batch,) in cur.fetchall()))
-                    self.polls += 1
-                time.sleep(0.02)
-        except psycopg2.Error as failure:  # reported by the test: a thread cannot fail it
-            self.failure = failure
-        finally:
-            conn.close()
-
-
 def test_a_night_killed_in_every_stage_ends_as_if_undisturbed(
     cluster: Cluster, role_passwords: dict[str, str], tmp_path: Path
 ) -> None:
@@ -77,19 +46,15 @@ def test_a_night_killed_in_every_stage_ends_as_if_undisturbed(
     forward(undisturbed.sources["crm"], undisturbed.sources["helpdesk"], tmp_path / "operator")
     undisturbed.night("night 2").run(as_of_after(DAYS + 1))
 
-    reader = Reader(other.dsn("bi_reader"))
-    reader.start()
     log = tmp_path / "killed.log"
     killed_before = STEPS[0]
-    for step in STEPS:
-        for delay in DELAYS if step in ("extract", "transform", "build_marts") else DELAYS[:1]:
-            kill_within(disturbed, as_of_after(DAYS + 1), killed_before, step, delay, log)
-            killed_before = step
-    last = disturbed.start_in_a_process(as_of_after(DAYS + 1), STEPS[-1], log)
-    assert last.wait(120) == 0, log.read_text()[-2000:]
-    time.sleep(0.1)
-    reader.done.set()
-    reader.join()
+    with Reader(other.dsn("bi_reader")) as reader:
+        for step in STEPS:
+            for delay in DELAYS if step in ("extract", "transform", "build_marts") else DELAYS[:1]:
+                kill_within(disturbed, as_of_after(DAYS + 1), killed_before, step, delay, log)
+                killed_before = step
+        last = disturbed.start_in_a_process(as_of_after(DAYS + 1), STEPS[-1], log)
+        assert last.wait(120) == 0, log.read_text()[-2000:]
 
     for layer in ("staging", "intermediate", "outcomes", "marts"):
         assert hashes(disturbed.etl_dsn, layer) == hashes(undisturbed.etl_dsn, layer)
@@ -98,3 +63,22 @@ def test_a_night_killed_in_every_stage_ends_as_if_undisturbed(
     assert reader.seen == {frozenset({1}), frozenset({2})}
     assert scalar(disturbed.etl_dsn, "select count(*) from ops.publications") == 2
     assert scalar(disturbed.etl_dsn, "select count(*) from ops.lease_holds") == 0
+
+
+def test_what_a_killed_process_leaves_in_the_server_ends_soon(warehouse: Warehouse) -> None:
+    """A long statement of a task that is no more holds locks that the task's next try needs."""
+    script = "import sys, psycopg2; psycopg2.connect(sys.argv[1]).cursor().execute('select pg_sleep(600)')"
+    process = subprocess.Popen([sys.executable, "-c", script, warehouse.dsn("etl")])
+    at_work = "select count(*) from pg_stat_activity where datname = current_database() and query like '%%sleep(600)'"
+    wait_for(warehouse, at_work, 1)
+    process.kill()
+    process.wait()
+    wait_for(warehouse, at_work, 0)
+
+
+def wait_for(warehouse: Warehouse, query: str, wanted: int) -> None:
+    """Ask until the answer is the wanted one."""
+    give_up = time.monotonic() + 60
+    while scalar(warehouse.dsn("postgres"), query) != wanted:
+        assert time.monotonic() < give_up, f"{query} is not {wanted}"
+        time.sleep(0.1)

@@ -10,6 +10,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection
 
 from retention.extract import LoadResult, extract_table
+from retention.extract.load import Progress
 from retention.local.postgres import Cluster
 from retention.sources.contract import create_raw_tables
 from retention.sources.profile import load_profile
@@ -67,7 +68,7 @@ class Bench:
 
     def load(
         self, table: str, profile: str, batch_id: int | None = None, force: bool = False,
-        connections: Mapping[str, str] | None = None,
+        connections: Mapping[str, str] | None = None, on_progress: Progress | None = None,
     ) -> LoadResult:  # fmt: skip
         """Load a table with a profile given as YAML text; a new night unless `batch_id` is given."""
         path = self.folder / "profile.yml"
@@ -81,6 +82,7 @@ class Bench:
             self.as_of,
             {"DROPS": str(self.folder)},
             force,
+            on_progress,
         )
 
 

@@ -1,36 +1,27 @@
 """Extraction from delimited files: each once, bad rows kept with a reason, the rest loaded."""
 
-import gzip
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
-from extract_kit import Bench, make_bench
+from extract_kit import Bench
+from files_kit import HEADER, PLAIN, call, drop, empty_bench, seconds_by_attempt
 
 from retention.extract import DriftError, ExtractError
+from retention.extract.drops import Drops
 from retention.local.postgres import Cluster
 from retention.warehouse.install import install_schemas
 
 if TYPE_CHECKING:
     from tests.conftest import Warehouse
 
-PLAIN = """
-zone: Europe/Moscow
-tables:
-  vendor.call_attempts: {files: "${DROPS}/calls/*.csv"}
-"""
-HEADER = "attempt_id,vendor_id,attempted_at,is_answered,connected_seconds,ignored\n"
-
 
 @pytest.fixture
-def bench(cluster: Cluster, warehouse: "Warehouse", tmp_path: Path) -> Bench:
-    (tmp_path / "calls").mkdir()
-    return make_bench(cluster, warehouse, tmp_path)
-
-
-def drop(bench: Bench, name: str, content: str | bytes) -> None:
-    (bench.folder / "calls" / name).write_bytes(content.encode() if isinstance(content, str) else content)
+def bench(cluster: Cluster, shared_warehouse: "Warehouse", tmp_path: Path) -> Bench:
+    return empty_bench(cluster, shared_warehouse, tmp_path)
 
 
 def test_a_glob_without_files_is_an_empty_load(bench: Bench) -> None:
@@ -56,30 +47,6 @@ def test_each_file_is_loaded_once_and_a_replaced_one_again(bench: Bench) -> None
     assert len(bench.query("select file from ops.files")) == 2
 
 
-def test_bad_rows_are_rejects_with_file_line_and_reason(bench: Bench) -> None:
-    good = "ok,v,2026-01-05,true,1,\n"
-    bad = [
-        ("a,v,05.01.2026,true,1,", "column attempted_at is not a timestamptz"),
-        ("b,v,2026-02-30,true,1,", "column attempted_at is not a timestamptz"),
-        ("c,v,now,true,1,", "column attempted_at is not a timestamptz"),
-        ("d,v,2026-01-05,perhaps,1,", "column is_answered is not a boolean"),
-        ("e,v,2026-01-05,true,1.5,", "column connected_seconds is not an integer"),
-        ("f,v,2026-01-05", "3 columns, the header has 6"),
-        (",v,2026-01-05,true,1,", "key attempt_id is NULL"),
-        ("ok,v,2026-01-05,true,2,", "key attempt_id is not unique in the file"),
-        ("g,v,2026-01-05,true,1,\udcff", "bytes that are not utf-8"),
-        ("h,v,2026-01-05,true,1,\0", "a NUL character"),
-    ]
-    content = HEADER + good + '"two\nlines",v,2026-01-05,true,1,\n' + "".join(f"{row}\n" for row, _ in bad)
-    drop(bench, "1.csv", content.encode(errors="surrogateescape"))
-    result = bench.load("vendor.call_attempts", PLAIN)
-    assert (result.rows_read, result.rows_rejected, result.live_keys) == (12, 10, 2)
-    rejects = bench.query("select file, line, reason from raw.rejects order by line")
-    assert rejects == [("1.csv", 5 + n, reason) for n, (_, reason) in enumerate(bad)]
-    assert bench.query("select count(*) from raw.rejects where row_text is null") == [(0,)]
-    assert bench.query("select rows_read, rows_rejected from ops.files") == [(12, 10)]
-
-
 def test_a_later_file_restates_a_row_of_the_same_load(bench: Bench) -> None:
     drop(bench, "1.csv", HEADER + "a,v,2026-01-05,true,1,\nb,v,2026-01-05,true,1,\n")
     drop(bench, "2.csv", HEADER + "a,v,2026-01-05,true,2,\n")
@@ -87,41 +54,6 @@ def test_a_later_file_restates_a_row_of_the_same_load(bench: Bench) -> None:
     assert (result.rows_read, result.rows_rejected, result.keys_new) == (3, 0, 2)
     seconds = bench.query("select attempt_id, connected_seconds from raw.vendor__call_attempts order by 1")
     assert seconds == [("a", 2), ("b", 1)]
-
-
-def test_other_shapes_by_profile(bench: Bench) -> None:
-    profile = """
-zone: Europe/Moscow
-tables:
-  web.public_reviews:
-    files: ${DROPS}/calls/*.csv.gz
-    delimiter: ";"
-    encoding: cp1251
-    decimal: ","
-    zone: Asia/Yekaterinburg
-    formats: {timestamptz: "%d.%m.%Y %H:%M"}
-    columns:
-      review_id: "№"
-      site: {column: Сайт, map: {б: banki}, default: other}
-      posted_at: Когда
-      rating: Оценка
-      body: Текст
-      msisdn: null
-"""
-    text = (
-        "№;Сайт;Когда;Оценка;Текст;msisdn\n"
-        '1;б;05.01.2026 10:00;4,5;"Плохо; ""уйду""\nсовсем";79160000000\n'
-        "2;я;1/5/26;4;;\n"
-    )
-    (bench.folder / "calls" / "r.csv.gz").write_bytes(gzip.compress(text.encode("cp1251")))
-    result = bench.load("web.public_reviews", profile)
-    assert (result.rows_read, result.rows_rejected) == (2, 1)
-    rows = bench.query("select review_id, site, posted_at = '2026-01-05 05:00Z', rating::text, body, msisdn"
-                       " from raw.web__public_reviews")  # fmt: skip
-    assert rows == [("1", "banki", True, "4.5", 'Плохо; "уйду"\nсовсем', None)]
-    assert bench.query("select line, reason from raw.rejects") == [
-        (4, "column posted_at is not a timestamptz in the given format")
-    ]
 
 
 def test_a_file_without_a_mapped_column_stops_the_table(bench: Bench) -> None:
@@ -164,7 +96,7 @@ def test_books_of_files_from_before_get_their_new_columns(bench: Bench) -> None:
     admin = psycopg2.connect(bench.warehouse.cluster.dsn(bench.warehouse.database))
     with admin, admin.cursor() as cur:
         cur.execute(
-            "drop index ops.files_once;"
+            "truncate raw.file_statements; drop index ops.files_once;"
             "alter table ops.files drop column source_hash, drop column contract_hash,"
             " add unique (table_name, file, sha256);"
             "alter table ops.source_shapes drop column source_hash"
@@ -175,3 +107,127 @@ def test_books_of_files_from_before_get_their_new_columns(bench: Bench) -> None:
     again = bench.load("vendor.call_attempts", PLAIN)
     assert (again.rows_read, again.rows_appended) == (1, 0)
     assert bench.load("vendor.call_attempts", PLAIN).rows_read == 0
+
+
+def test_a_missing_folder_is_not_a_quiet_day(bench: Bench) -> None:
+    drop(bench, "1.csv", HEADER + call("a"))
+    bench.load("vendor.call_attempts", PLAIN)
+    shutil.rmtree(bench.folder / "calls")
+    with pytest.raises(ExtractError, match=r"files cannot be read: .*FileNotFoundError.*Nothing of this table"):
+        bench.load("vendor.call_attempts", PLAIN)
+
+
+def test_only_files_that_match_are_taken_at_any_depth(bench: Bench) -> None:
+    (bench.folder / "calls" / "2026" / "01").mkdir(parents=True)
+    drop(bench, "2026/01/05.csv", HEADER + call("a"))
+    drop(bench, "2026/01/06.csv.part", "half of a fi")
+    drop(bench, "top.csv", HEADER + call("b"))
+    deep = PLAIN.replace("calls/*.csv", "calls/*/*/*.csv")
+    assert bench.load("vendor.call_attempts", deep).rows_read == 1
+    assert bench.load("vendor.call_attempts", PLAIN.replace("calls/*.csv", "calls/**/*.csv")).rows_read == 1
+    assert bench.query("select file from ops.files order by 1") == [("2026/01/05.csv",), ("top.csv",)]
+
+
+class Opened:
+    """Which files a load opens."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: list[str] = []
+        really = Drops.open
+
+        def counted(drops: Drops, path: str) -> object:
+            self.names.append(Path(path).name)
+            return really(drops, path)
+
+        monkeypatch.setattr(Drops, "open", counted)
+
+    def take(self) -> list[str]:
+        names, self.names = self.names, []
+        return names
+
+
+def test_known_files_are_not_opened_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Opened(monkeypatch)
+    first = drop(bench, "1.csv", HEADER + call("a", 1))
+    drop(bench, "2.csv", HEADER + call("b", 1))
+    bench.load("vendor.call_attempts", PLAIN)
+    assert opened.take() == ["1.csv", "2.csv"]
+    bench.load("vendor.call_attempts", PLAIN)
+    assert opened.take() == []
+    # Touched only: hashed once, remembered, not loaded.
+    os.utime(first, (1, 1))
+    assert bench.load("vendor.call_attempts", PLAIN).rows_read == 0
+    assert opened.take() == ["1.csv"]
+    bench.load("vendor.call_attempts", PLAIN)
+    assert opened.take() == []
+
+
+def test_a_replaced_file_of_the_same_size_is_noticed_by_its_time(bench: Bench) -> None:
+    path = drop(bench, "1.csv", HEADER + call("a", 1))
+    os.utime(path, (1, 1))
+    bench.load("vendor.call_attempts", PLAIN)
+    path.write_text(HEADER + call("a", 2))
+    os.utime(path, (2, 2))
+    assert bench.load("vendor.call_attempts", PLAIN).rows_appended == 1
+    assert seconds_by_attempt(bench) == {"a": 2}
+
+
+def test_a_late_old_file_does_not_overwrite_what_a_newer_one_said(bench: Bench) -> None:
+    drop(bench, "01-05.csv", HEADER + call("a", 5) + call("b", 5))
+    drop(bench, "01-07.csv", HEADER + call("a", 7))
+    bench.load("vendor.call_attempts", PLAIN)
+    # The 7th is known. What the 6th says of `a` is older, of `b` newer than the 5th, of `c` new.
+    drop(bench, "01-06.csv", HEADER + call("a", 6) + call("b", 6) + call("c", 6))
+    late = bench.load("vendor.call_attempts", PLAIN)
+    assert (late.rows_read, late.rows_rejected, late.rows_appended, late.live_keys) == (3, 0, 2, 3)
+    assert seconds_by_attempt(bench) == {"a": 7, "b": 6, "c": 6}
+
+
+def test_a_row_restated_unchanged_counts_as_said_by_the_newer_file(bench: Bench) -> None:
+    drop(bench, "01-05.csv", HEADER + call("a", 1))
+    bench.load("vendor.call_attempts", PLAIN)
+    drop(bench, "01-07.csv", HEADER + call("a", 1))
+    assert bench.load("vendor.call_attempts", PLAIN).rows_appended == 0
+    drop(bench, "01-06.csv", HEADER + call("a", 6))
+    assert bench.load("vendor.call_attempts", PLAIN).rows_appended == 0
+    assert seconds_by_attempt(bench) == {"a": 1}
+
+
+def test_a_replaced_files_rows_replace_its_own_and_none_of_a_newer_file(bench: Bench) -> None:
+    drop(bench, "1.csv", HEADER + call("a", 1) + call("b", 1) + call("gone", 1))
+    drop(bench, "2.csv", HEADER + call("b", 2))
+    bench.load("vendor.call_attempts", PLAIN)
+    drop(bench, "1.csv", HEADER + call("a", 10) + call("b", 10))
+    again = bench.load("vendor.call_attempts", PLAIN)
+    assert (again.rows_appended, again.keys_deleted, again.live_keys) == (1, 0, 3)
+    # What the file no longer has stays, and is counted.
+    assert seconds_by_attempt(bench) == {"a": 10, "b": 2, "gone": 1}
+    assert bench.query("select file, keys_not_restated from ops.files order by file_id") == [
+        ("1.csv", None), ("2.csv", None), ("1.csv", 1),
+    ]  # fmt: skip
+
+
+TICKETS = """
+zone: UTC
+tables:
+  helpdesk.tickets: {files: "${DROPS}/calls/*.csv"}
+"""
+
+
+def ticket(status: str, updated_on: str) -> str:
+    return f"ticket_id,status,opened_at,updated_at\n1,{status},2026-01-01,{updated_on}\n"
+
+
+def test_where_rows_say_when_they_were_written_that_decides_not_the_name(bench: Bench) -> None:
+    # Names that do not sort: the 31st of January before the 1st of February.
+    drop(bench, "01.02.csv", ticket("closed", "2026-02-01"))
+    drop(bench, "31.01.csv", ticket("open", "2026-01-31"))
+    bench.load("helpdesk.tickets", TICKETS)
+    latest = "select status from raw.helpdesk__tickets order by _load_id desc limit 1"
+    assert bench.query(latest) == [("closed",)]
+    drop(bench, "30.01.csv", ticket("new", "2026-01-30"))
+    assert bench.load("helpdesk.tickets", TICKETS).rows_appended == 0
+    # A file that is corrected takes back what it said, whenever that was.
+    drop(bench, "01.02.csv", ticket("pending", "2026-01-29"))
+    bench.load("helpdesk.tickets", TICKETS)
+    assert bench.query(latest) == [("pending",)]

@@ -1,5 +1,6 @@
 """`retention run` under a real scheduler: two nights, kills in between, and nothing left running. Long."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import psutil
 import psycopg2
 import pytest
 
+from private_data import allowed_columns, personal_values, search_database, search_files
 from retention.local import processes, settings, setup
 from retention.local.home import Home
 
@@ -151,3 +153,40 @@ def test_up_serves_a_ui_with_a_login_on_loopback_and_down_leaves_nothing(home: H
     assert retention(home, "down").returncode == 0
     assert of_this_home(home) == []
     assert not home.cluster.is_running()
+
+
+def test_nothing_that_airflow_keeps_holds_personal_data_or_a_secret(home: Home, tmp_path: Path) -> None:
+    """Of the nights above, failed ones too: logs, rendered templates, XCom, task instances, the files of the home."""
+    home.cluster.start()
+    try:
+        sources = {name: home.cluster.dsn(name) for name in ("crm", "helpdesk")}
+        values = personal_values(sources, home.drops)
+        assert len(values) > 300
+        secrets = {value for name, value in settings.read_env(home.env_file).items() if name in settings.SECRETS}
+        secrets |= {home.cluster.password}
+        # The cluster's data are the databases searched below; drops and the simulator's state are sources.
+        apart = {home.cluster.data, home.simulator}
+        holders = {home.env_file, home.airflow / "passwords.json", home.cluster.folder / "password"}
+        assert list((home.airflow / "logs").rglob("attempt=*.log"))
+
+        def is_allowed(path: Path) -> bool:
+            return bool(apart & set(path.parents)) or path in holders
+
+        for wanted in (values, secrets):
+            assert search_files(wanted, [home.folder], is_allowed) == []
+            assert search_database(wanted, home.cluster.dsn("airflow"), (), tmp_path / "airflow") == []
+        allowed = allowed_columns(home.work / "dbt" / "marts_a" / "manifest.json")
+        assert search_database(values, home.cluster.dsn("warehouse"), allowed, tmp_path / "warehouse") == []
+        assert search_database(secrets, home.cluster.dsn("warehouse"), (), tmp_path / "warehouse") == []
+        # The search finds what is there: a planted log line, and a planted rendered template.
+        planted = home.airflow / "logs" / "planted.log"
+        name = next(value for value in sorted(values) if len(value) > 15 and not value.isascii())
+        planted.write_text(json.dumps({"event": f"failing row contains (1, {name})"}))
+        with closing(psycopg2.connect(home.cluster.dsn("airflow"))) as conn, conn, conn.cursor() as cur:
+            cur.execute("create table planted (rendered_fields json)")
+            cur.execute("insert into planted values (%s)", (json.dumps({"table": name}),))
+        assert [leak.place for leak in search_files(values, [home.airflow], lambda _: False)] == [str(planted)]
+        found = search_database(values, home.cluster.dsn("airflow"), (), tmp_path / "airflow")
+        assert [leak.place for leak in found] == ["public.planted.rendered_fields"]
+    finally:
+        home.cluster.stop()

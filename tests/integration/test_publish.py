@@ -12,6 +12,7 @@ from psycopg2 import errors
 from conftest import Warehouse
 from publishing import TWO_MARTS, Publisher
 from retention import publish
+from retention.mart_views import STANDING
 from retention.publish import AlreadyPublished, PublishRefused
 from retention.row_hash import row_hash
 from retention.warehouse.install import install_schemas
@@ -217,8 +218,8 @@ def test_a_mart_that_is_gone_loses_its_view(publisher: Publisher) -> None:
     publisher.night(2, {"churn": TWO_MARTS["churn"]})
     publisher.night(3, {"churn": TWO_MARTS["churn"]})
     assert publisher.rows(
-        "select relname from pg_class where relnamespace = 'marts'::regnamespace and relkind = 'v'"
-    ) == [("churn",)]
+        "select relname from pg_class where relnamespace = 'marts'::regnamespace and relkind = 'v' order by 1"
+    ) == [("churn",), *((name,) for name in sorted(STANDING))]
 
 
 def test_rollback_and_forward_again(publisher: Publisher) -> None:
@@ -270,6 +271,84 @@ def test_etl_cannot_touch_what_is_live(publisher: Publisher, statement: str, whe
     with pytest.raises(psycopg2.Error) as refused:
         publisher.rows(statement.format(live=live), "etl")
     assert refused.value.pgcode == "42501"
+
+
+PRIVATE = {
+    **TWO_MARTS,
+    "private_people": "select {n}::bigint as _batch_id, i as person_id, 'somebody ' || i as full_name "
+    "from generate_series(1, 3) as t(i)",
+}
+
+
+def names_of(publisher: Publisher, schema: str) -> list[str]:
+    rows = publisher.rows(
+        f"select relname from pg_class where relnamespace = '{schema}'::regnamespace and relkind = 'v' order by 1"
+    )
+    return [str(name) for (name,) in rows if name not in STANDING]
+
+
+def test_private_marts_are_published_apart_and_switch_with_the_others(publisher: Publisher) -> None:
+    first = publisher.night(1, PRIVATE)
+    assert [mart.mart for mart in first.marts] == ["churn", "episodes", "private_people"]
+    assert names_of(publisher, "marts") == ["churn", "episodes"]
+    assert names_of(publisher, "marts_private") == ["people"]
+    publisher.night(2, PRIVATE)
+    both = "select max(_batch_id), (select max(_batch_id) from {}) from {}"
+    assert publisher.rows(both.format("marts_private.people", "marts_private.people"), "outreach") == [(2, 2)]
+    for role in ("bi_reader", "analyst", "etl"):
+        with pytest.raises(errors.InsufficientPrivilege):
+            publisher.rows("select * from marts_private.people", role)
+    with pytest.raises(errors.InsufficientPrivilege):
+        publisher.rows("select * from marts.churn", "outreach")
+    assert publish.rollback(publisher.conn).batch_id == 1
+    assert publisher.rows("select distinct _batch_id from marts.churn") == [(1,)]
+    assert publisher.rows("select distinct _batch_id from marts_private.people", "outreach") == [(1,)]
+    comment = "select obj_description('marts_private.people'::regclass)"
+    assert publisher.rows(comment, "outreach") == [("Grain: one row per private_people of batch 1.",)]
+
+
+def test_a_private_mart_that_is_retyped_or_gone_keeps_to_its_readers(publisher: Publisher) -> None:
+    publisher.night(1, PRIVATE)
+    publisher.night(
+        2, {**PRIVATE, "private_people": PRIVATE["private_people"].replace("i as person_id", "i::text as p")}
+    )
+    assert publisher.rows("select max(p) from marts_private.people", "outreach") == [("3",)]
+    assert publisher.rows(
+        "select distinct has_table_privilege(r, 'marts_private.people', 'select') from unnest("
+        "array['bi_reader', 'analyst', 'etl', 'source_auditor']) as t(r)",
+        "publisher",
+    ) == [(False,)]
+    publisher.night(3)
+    assert names_of(publisher, "marts_private") == []
+    assert publish.rollback(publisher.conn).batch_id == 2
+    assert names_of(publisher, "marts_private") == ["people"]
+
+
+def test_the_views_on_the_books_stand_and_their_names_are_taken(publisher: Publisher) -> None:
+    before = publisher.rows("select oid from pg_class where relname like 'trust_%' order by 1", "postgres")
+    assert len(before) == len(STANDING)
+    publisher.night(1)
+    batch_id = publisher.checked(2, {**TWO_MARTS, "trust_checks": "select {n}::bigint as _batch_id"})
+    with pytest.raises(PublishRefused, match=r"marts_b holds trust_checks: the name belongs to .* was not published"):
+        publish.publish(publisher.conn, batch_id)
+    publisher.night(3)
+    kept = "select oid from pg_class where relname like 'trust_%' and relnamespace = 'marts'::regnamespace order by 1"
+    assert publisher.rows(kept, "postgres") == before
+    assert publisher.rows("select batch_id, state, is_live from marts.trust_nights order by 1") == [
+        (1, "published", False), (2, "open", False), (3, "published", True)
+    ]  # fmt: skip
+
+
+def test_every_view_on_the_books_is_described(publisher: Publisher) -> None:
+    undescribed = publisher.rows(
+        "select attrelid::regclass::text, attname from pg_attribute where attrelid in (select oid from pg_class "
+        "where relnamespace = 'marts'::regnamespace) and col_description(attrelid, attnum) is null"
+    )
+    assert undescribed == []
+    described = "select relname, obj_description(oid) from pg_class where relnamespace = 'marts'::regnamespace"
+    found = {str(name): str(text) for name, text in publisher.rows(described)}
+    assert set(found) == STANDING
+    assert all(text.startswith("One row per ") for text in found.values())
 
 
 @pytest.mark.parametrize("role", ["bi_reader"])

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from conftest import Warehouse
 from retention.quality.reconcile import load_laws, reconcile
 from retention.quality.verdict import GateFailed
-from retention.sources.contract import load_contract
+from retention.sources.contract import Contract, create_raw_tables, load_contract
 
 LAWS = Path(__file__).resolve().parents[2] / "expectations" / "reconciliation"
 #: Staging by columns that laws read; the other staging tables are empty.
@@ -63,7 +64,13 @@ OTHERS = {
 }
 #: What is broken, by law.
 BREAKS = {
-    "raw_keys_in_staging": ["delete from staging.stg_crm__parties"],
+    "raw_keys_in_staging": [
+        "delete from staging.stg_crm__parties where party_id = 'p1'",
+        # Its only version is set aside and it is shown; released by hand and it is not shown.
+        "insert into staging.stg_crm__parties values ('p2', 'mass')",
+        "update ops.quarantine set released_batch_id = 1, released_because = 'passes'",
+    ],
+    "quarantine_stays_out": ["update staging.stg_crm__parties set _load_id = 100 where party_id = 'p1'"],
     "contacts_in_marts": [
         "delete from marts_b.fct_contacts where contact_id = 'c1'",
         "insert into marts_b.fct_contacts select * from marts_b.fct_contacts where kind = 'review'",
@@ -104,6 +111,7 @@ BREAKS = {
 def conn(warehouse: Warehouse) -> Iterator[Connection]:
     """Batch 1 as of 2026-02-05 with staging, intermediate, outcomes and marts that agree."""
     connection = warehouse.connect()
+    create_raw_tables(connection, Contract(version=1, tables={"crm.parties": load_contract().tables["crm.parties"]}))
     with connection, connection.cursor() as cur:
         cur.execute(
             "insert into ops.batches (kind, as_of, run_id, state) values ('nightly', '2026-02-05', 'r', 'open')"
@@ -114,17 +122,34 @@ def conn(warehouse: Warehouse) -> Iterator[Connection]:
                 cur.execute(f"create table {table} (id text)")
                 continue
             instants = ", " + INSTANTS.format(EXTRA[name]) if name in EXTRA else ""
-            cur.execute(f"create table {table} as select v.*{instants} from {STAGING[name]}")
+            load_id = ", 1 as _load_id" if name == "crm.parties" else ""
+            cur.execute(f"create table {table} as select v.*{instants}{load_id} from {STAGING[name]}")
             cur.execute(
                 "insert into ops.loads (batch_id, table_name, is_forced, rows_read, rows_appended, keys_new,"
                 " keys_deleted, rows_rejected, live_keys, contract_hash, reader, seconds)"
                 f" values (1, %s, true, 1, 1, 1, 0, 0, (select count(*) from {table}), 'h', 'test', 0)",
                 (name,),
             )
+        _set_aside(cur)
         for table, rows in OTHERS.items():
             cur.execute(f"create table {table} as select * from {rows}")
     yield connection
     connection.close()
+
+
+def _set_aside(cur: Cursor) -> None:
+    """Quarantine: the newest version of party p1, which has an older one, and the only one of p2."""
+    cur.execute(
+        """
+        insert into ops.loads (load_id, batch_id, table_name, is_forced, rows_read, rows_appended, keys_new,
+            keys_deleted, rows_rejected, live_keys, contract_hash, reader, seconds)
+        values (100, 1, 'crm.parties', true, 1, 1, 1, 0, 0, 2, 'h', 'test', 0);
+        insert into raw.crm__parties (party_id, _load_id) values ('p1', 1), ('p1', 100), ('p2', 100);
+        insert into ops.quarantine (table_name, load_id, key, checks, batch_id)
+        select 'crm.parties', 100, jsonb_build_object('party_id', party_id), '{c}', 1
+        from (values ('p1'), ('p2')) as v(party_id)
+        """
+    )
 
 
 def test_every_law_is_planted_against() -> None:

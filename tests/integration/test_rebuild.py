@@ -3,7 +3,7 @@
 That it equals a night nobody tampered with is in test_nights.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from conftest import Warehouse
 from harness import prepare, scalar
 from retention import publish
+from retention.mart_views import is_private
 from retention.rebuild import Comparison, MartComparison, RebuildError, rebuild
 
 AS_OF = datetime(2026, 2, 4, 23, tzinfo=UTC)
@@ -43,17 +44,28 @@ def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: 
             """,
             (batch_id,),
         )
-    comparison = rebuild(night.etl_dsn, night.project, night.work, batch_id)
-    assert comparison.compared == len(published.marts)
-    assert [(mart.mart, mart.published, mart.rebuilt and mart.rebuilt[0]) for mart in comparison.differing] == [
-        ("dim_subscription", (0, "0"), 1)
-    ]
-    assert str(comparison) == (
+    with pytest.raises(RebuildError) as found:
+        night.rebuild(AS_OF)
+    assert str(found.value) == (
         f"batch {batch_id} (as of 2026-02-04T23:00:00+00:00) rebuilt: different in dim_subscription "
-        "(0 rows published, 1 rows rebuilt); code and seeds are the same as then"
+        "(0 rows published, 1 rows rebuilt); code and seeds are the same as then. What is published was not touched. "
+        "See docs/runbooks/backfill.md"
     )
+    assert scalar(spec.etl_dsn, "select marts_differing from ops.rebuilds") == ["dim_subscription"]
+    public = [mart for mart in published.marts if not is_private(mart.mart)]
+    assert scalar(spec.etl_dsn, "select marts_compared from ops.rebuilds") == len(public)
+    booked = "select message from ops.failures where step = 'rebuild'"
+    assert scalar(spec.etl_dsn, booked) == f"RebuildError: {found.value}"
     assert scalar(spec.etl_dsn, SCRATCH) == 0
     assert scalar(spec.etl_dsn, "select count(*) from marts.dim_subscription") == 0
+
+    with etl, etl.cursor() as cur:
+        cur.execute("delete from raw.crm__subscriptions")
+    comparison = night.rebuild(AS_OF)
+    assert comparison is not None
+    assert comparison.differing == ()
+    assert scalar(spec.etl_dsn, booked) is None
+    assert night.rebuild(AS_OF - timedelta(days=1)) is None
 
     with etl, etl.cursor() as cur:
         cur.execute("select pg_advisory_lock(hashtext('retention rebuild'), %s)", (batch_id,))

@@ -32,19 +32,21 @@ def test_a_critical_check_stops_the_night_and_a_reload_lets_it_go_on(warehouse: 
     forward(spec.sources["crm"], spec.sources["helpdesk"], tmp_path)
     changed = change(
         spec.sources["crm"],
-        """update subscription_events set kind = %s where subscription_event_id in (
-            select subscription_event_id from subscription_events order by recorded_at desc limit 1)
-        returning subscription_event_id""",
+        # More rows than are set aside.
+        """update subscription_events set kind = %s, recorded_at = (select max(recorded_at) from subscription_events)
+        where subscription_event_id in (
+            select subscription_event_id from subscription_events order by recorded_at desc limit 25)""",
         PLANTED,
     )
-    assert changed == 1
+    assert changed == 25
 
     night = spec.night("night 2")
     with pytest.raises(GateFailed) as stopped:
         night.run(as_of_after(DAYS + 1))
     message = str(stopped.value)
-    assert "crm.subscription_events: expect_column_values_to_be_in_set(kind) failed for 1 of " in message
-    assert "Keys (subscription_event_id): " in message
+    assert "crm.subscription_events: expect_column_values_to_be_in_set(kind) failed for 25 of " in message
+    assert "nothing was quarantined" in message
+    assert "Keys (subscription_event_id; the first 20): " in message
     assert "Nothing was published; marts still serve batch 1 of " in message
     assert PLANTED not in message
     assert scalar(spec.etl_dsn, LIVE) == 1
@@ -54,7 +56,7 @@ def test_a_critical_check_stops_the_night_and_a_reload_lets_it_go_on(warehouse: 
         continue_night(night, as_of_after(DAYS + 1), "check_raw")
 
     change(spec.sources["crm"], "update subscription_events set kind = 'plan_change' where kind = %s", PLANTED)
-    assert night.extract(2, "crm.subscription_events", force=True) == 1
+    assert night.extract(2, "crm.subscription_events", force=True) == 25
     continue_night(night, as_of_after(DAYS + 1), "check_raw")
     assert scalar(spec.etl_dsn, LIVE) == 2
     assert scalar(spec.etl_dsn, "select count(*) from ops.failures") == 0

@@ -1,7 +1,7 @@
 """A small operator whose sources behave as badly as sources do, from a seed.
 
 Late and future rows, changed links, merges, unmerges, merge cycles, deletes and returns, numbers and subscriptions that
-change hands, orders with and without ids.
+change hands, orders with and without ids; versions, old and new, that are set aside and let back.
 """
 
 import random
@@ -58,6 +58,8 @@ class Mischief:
             if is_first or self.random.random() < 0.6:
                 self._load_distinct(table, [self._event(table) for _ in range(round(60 * share))])
         self._load_distinct("crm.usage_months", [self._usage() for _ in range(round(40 * share))])
+        for table in (*KEYS, "crm.subscription_events", "helpdesk.ticket_events", "crm.usage_months"):
+            self._quarantine(table)
         self.planted.transform()
 
     def _load_entities(self, table: str, keys: list[str], share: float) -> None:
@@ -86,6 +88,13 @@ class Mischief:
         distinct = {tuple(row[key] for key in keys): row for row in rows}
         if distinct:
             self.planted.load(table, distinct.values(), watermark_to=at(self.day))
+
+    def _quarantine(self, table: str) -> None:
+        """Set some versions aside, of tonight or old ones, and let some back: also without a load of the table."""
+        for _ in range(self.random.choice([0, 0, 1, 3])):
+            self.planted.set_aside(table, self.random.random())
+        if self.random.random() < 0.5:
+            self.planted.let_back(table, self.random.random())
 
     def _instant(self) -> object:
         """Mostly in the past, sometimes at or after as_of; few distinct values, so that instants collide."""

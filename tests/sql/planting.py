@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
+from retention.quality.raw_versions import key_of
 from retention.row_hash import row_hash
-from retention.sources.contract import create_raw_tables, load_contract
+from retention.sources.contract import create_raw_tables, load_contract, raw_identifier
 from retention.transform import Dbt, Project
 from retention.warehouse import batches
 
@@ -72,6 +73,33 @@ class Planted:
                     list(values.values()),
                 )
         return int(load_id)
+
+    def set_aside(self, table: str, place: float) -> None:
+        """Quarantine, in this batch, the version at that place (from 0 to below 1) among all of the table."""
+        spec = load_contract().tables[table]
+        raw, key = raw_identifier(table), key_of(spec, "r")
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(
+                sql.SQL(
+                    "insert into ops.quarantine (table_name, load_id, key, checks, batch_id)"
+                    " select %s, _load_id, {key}, array['planted'], %s from {raw} as r where _op = 'u'"
+                    " order by _load_id, {key} offset (select floor(count(*) * %s) from {raw} where _op = 'u') limit 1"
+                    " on conflict do nothing"
+                ).format(key=key, raw=raw),
+                (table, self.batch_id, place),
+            )
+
+    def let_back(self, table: str, share: float) -> None:
+        """Release, in this batch, that share of the table's versions in quarantine."""
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(
+                "update ops.quarantine set released_batch_id = %s, released_because = 'passes'"
+                " where released_batch_id is null and quarantine_id in (select quarantine_id from ops.quarantine"
+                " where table_name = %s and released_batch_id is null order by quarantine_id"
+                " limit (select round(count(*) * %s) from ops.quarantine"
+                " where table_name = %s and released_batch_id is null))",
+                (self.batch_id, table, share, table),
+            )
 
     def hit(self, contact_id: str, load_id: int, verdict: str, phrase_id: str = "ru_leave_first") -> None:
         """What the reader of texts says about a version of a contact."""

@@ -16,6 +16,7 @@ ZONES = ("Europe/Moscow", "Asia/Vladivostok", "Europe/Kaliningrad", "America/New
 EXPRESSIONS = {
     "normalise_msisdn": "{{ normalise_msisdn('%(a)s') }}",
     "nullify": "{{ nullify('%(a)s') }}",
+    "known_word": "{{ known_word('%(a)s', ['mass', 'vip']) }}",
     "add_days": "{{ add_days('%(a)s', '%(b)s') }}",
     "add_hours": "{{ add_hours('%(a)s', '-%(b)s') }}",
     "seconds_between": "{{ seconds_between('%(a)s', '%(b)s') }}",
@@ -85,6 +86,14 @@ def test_what_is_missing(evaluate: Evaluate, missing: str | None) -> None:
 @pytest.mark.parametrize("value", ["x", "0", "nab", "N/A but something", " kept "])
 def test_what_is_there_is_not_touched(evaluate: Evaluate, value: str) -> None:
     assert evaluate("nullify", value) == value
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [("vip", "vip"), ("smb", "unknown"), ("VIP", "unknown"), (" ", None), ("N/A", None), (None, None)],
+)
+def test_a_word_that_nobody_knows_is_unknown(evaluate: Evaluate, word: str | None, known: str | None) -> None:  # 50
+    assert evaluate("known_word", word) == known
 
 
 def test_time_agrees_with_python(evaluate: Evaluate) -> None:

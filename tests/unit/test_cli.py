@@ -13,7 +13,10 @@ from typer.testing import CliRunner, Result
 from retention.cli import app
 from retention.local.home import Home
 
-COMMANDS = ("up", "down", "status", "simulate", "run", "rollback", "reload", "rebuild", "doctor", "url", "install")
+COMMANDS = (
+    "up", "down", "status", "simulate", "run", "rollback", "reload", "rejects", "rebuild", "accept-drift",
+    "accept-loss", "doctor", "url", "install",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Suites agree with the contract, and a bad suite file is refused by file and field."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,41 @@ def test_the_contract_s_promises_are_critical(name: str) -> None:
     critical = [e for e in suite.expectations if e.severity == "critical"]
     not_null = {e.columns[0] for e in critical if e.type == "expect_column_values_to_not_be_null"}
     assert not_null >= set(table.required())
-    sets = {
-        e.columns[0]: tuple(e.kwargs["value_set"]) for e in critical if e.type == "expect_column_values_to_be_in_set"
-    }
-    assert sets == {column: spec.values for column, spec in table.columns.items() if spec.values}
+    for severity, is_required in (("critical", True), ("warning", False)):
+        sets = {
+            e.columns[0]: tuple(e.kwargs["value_set"])
+            for e in suite.expectations
+            if e.type == "expect_column_values_to_be_in_set" and e.severity == severity
+        }
+        # An unknown word of an optional column is `unknown` and a warning: no reason to lose the row.
+        wanted = {c: spec.values for c, spec in table.columns.items() if spec.values and spec.required == is_required}
+        assert wanted.items() <= sets.items()
+        assert is_required is False or sets == wanted
     assert set(suite.columns) <= set(table.columns)
+
+
+def test_staging_knows_the_words_of_optional_columns() -> None:
+    folder = SUITES.parent / "dbt_project" / "models" / "staging"
+    found = {}
+    for path in folder.glob("*/stg_*.sql"):
+        for column, words in re.findall(r"known_word\('(\w+)', \[(.*?)\]\)", path.read_text(encoding="utf-8")):
+            found[path.stem, column] = tuple(re.findall(r"'(\w+)'", words))
+    assert found == {
+        (f"stg_{name.replace('.', '__')}", column): spec.values
+        for name, table in CONTRACT.tables.items()
+        for column, spec in table.columns.items()
+        if spec.values and not spec.required
+    }
+    assert len(found) > 5
+
+
+def test_a_set_of_words_may_be_a_seed_s(tmp_path: Path) -> None:
+    topics = next(e for e in RAW["helpdesk.contacts"].expectations if e.columns == ["topic_code"])
+    assert "network_coverage" in topics.kwargs["value_set"]
+    (tmp_path / "marts").mkdir()
+    (tmp_path / "marts" / "t.yml").write_text(GOOD.replace("column: a", "column: a, value_set: {seed: no, column: b}"))
+    with pytest.raises(SuiteError, match=r"expectations\[0\]: value_set wanted a seed and a column"):
+        load_suites(tmp_path, "marts")
 
 
 def test_failing_rows_are_shown_by_surrogate_keys_only() -> None:

@@ -45,6 +45,9 @@ tables:
   crm.regions: nothing
   vendor.call_attempts: {files: x.csv, delimiter: ";;", zone: Mars/Base, formats: {atempted_at: "%d"}}
   vendor.survey_responses: {files: x.csv, formats: {atempted_at: "%d"}}
+  web.public_reviews: {files: "sftp://me:word@host/*.csv", columns: {rating: {value: 1, pattern: "^.$"}}}
+  helpdesk.agents: {connection: db, table: a, columns: {agent_id: {column: id, pattern: "^A"}}}
+  helpdesk.teams: {files: x.csv, columns: {team_id: {column: id, pattern: "["}}}
   vendor.survey_invitations: {files: x.csv, columns: {survey_kind: {column: k, map: {no: csat}}}}
 """
     errors = errors_of(tmp_path, text)
@@ -66,6 +69,13 @@ tables:
         "vendor.call_attempts: delimiter: String should have at most 1 character",
         "vendor.call_attempts: formats: atempted_at is neither a column nor a type; did you mean attempted_at?",
         "vendor.survey_responses: formats: atempted_at is neither a column nor a type",
+        "web.public_reviews: columns.rating: pattern needs a column",
+        "web.public_reviews: files: the URL holds credentials: give the name of a connection that has them",
+        "helpdesk.agents: columns.agent_id.pattern: of files only; a database's rows are chosen by a query",
+        (
+            "helpdesk.teams: columns.team_id.pattern: [ is not a regular expression: "
+            "unterminated character set at position 0"
+        ),
         (
             "vendor.survey_invitations: columns.survey_kind.map: the word False was read by YAML as a value:"
             " put it in quotes"
@@ -101,6 +111,9 @@ def test_globs_take_names_from_the_environment() -> None:
     assert caught.value.errors[0].endswith(
         "vendor.call_attempts: files: the environment variable RETENTION_DROPS is not set"
     )
+    with pytest.raises(ProfileError, match="files: the URL holds credentials: name a connection instead") as caught:
+        profile.resolved({"RETENTION_DROPS": "sftp://me:secret@host/drops"})
+    assert "secret" not in str(caught.value)
     assert len(caught.value.errors) == 4
 
 
@@ -115,6 +128,7 @@ def test_columns_map_by_rule_then_by_name() -> None:
 
 def test_the_doctor_answers_without_any_source(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text("attempt_id,vendor_id,when\n")
+    (tmp_path / "none").mkdir()
     path = tmp_path / "x.yml"
     path.write_text(f"""
 zone: Europe/Moscow
@@ -122,6 +136,7 @@ tables:
   helpdesk.tickets: {{connection: db, table: tickets}}
   helpdesk.agents: {{connection: other, table: agents}}
   vendor.call_attempts: {{files: "{tmp_path}/*.csv"}}
+  vendor.survey_responses: {{files: "{tmp_path}/no such folder/*.csv"}}
   web.public_reviews: {{files: "{tmp_path}/none/*.csv"}}
 """)
     churn, contacts = {"crm.subscriptions", "crm.usage_months"}, {"crm.subscriptions", "helpdesk.tickets"}
@@ -141,6 +156,8 @@ tables:
     calls = found["vendor.call_attempts"]
     assert (calls.state, calls.missing_required, calls.unmapped) == ("unusable", ("attempted_at",), ("when",))
     assert found["web.public_reviews"].origin.startswith("0 files of ")
+    assert found["vendor.survey_responses"].state == "unreachable"
+    assert "FileNotFoundError" in str(found["vendor.survey_responses"].problem)
     assert [(mart.mart, mart.is_empty) for mart in diagnosis.marts] == [
         ("fct_churn_events", True),
         ("fct_contacts", False),

@@ -30,3 +30,14 @@ def test_the_constraint_is_named() -> None:
         'Database Error in model m\n  duplicate key value violates unique constraint "parties_key"\n  DETAIL:  Key (a)'
     )
     assert told.endswith('violates unique constraint "parties_key"')
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'could not extend file "base/16384/2619": No space left on device',
+        'connection to server at "127.0.0.1", port 5432 failed: Connection refused',
+    ],
+)
+def test_what_the_operating_system_says_is_told(said: str) -> None:
+    assert without_values(f"Database Error in model m\n  {said}").endswith(said)
