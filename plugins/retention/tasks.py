@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.definitions.callback import SyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert, deadline_reference
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from retention.alerts import Alert, Books, Run
     from retention.night import Night
 
@@ -29,7 +31,7 @@ DEFAULT_ARGS: dict[str, Any] = {
     "owner": "data-platform",
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
-    "retry_exponential_backoff": True,
+    "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
 }
 #: How long after it was queued a night is late. Counted from there, nights of a simulated past are not late at once.
@@ -208,9 +210,23 @@ def night_is_late(context: dict[str, Any]) -> None:
         _tell(alerts.compose_late(run, books, DEADLINE_MINUTES))
 
 
+@deadline_reference()
+class RunCreated(BaseDeadlineReference):
+    """The moment a run is created; ui.py registers it with Airflow.
+
+    Airflow's own DAGRUN_QUEUED_AT comes to the same, but 3.3.2 cannot clear a task of a run with it: it computes the
+    deadline anew from an interval that it stored in another form, and answers 500.
+    """
+
+    def _evaluate_with(self, *, session: Any, **kwargs: Any) -> "datetime":  # noqa: ARG002 - Airflow's signature
+        from airflow.sdk import timezone
+
+        return timezone.utcnow()
+
+
 #: Called in a worker of the executor: it needs no triggerer, and has the tasks' environment and Connections.
 DEADLINE = DeadlineAlert(
-    reference=DeadlineReference.DAGRUN_QUEUED_AT,
+    reference=RunCreated(),
     interval=timedelta(minutes=DEADLINE_MINUTES),
     callback=SyncCallback(night_is_late),
     name="night is late",
