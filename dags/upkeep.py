@@ -16,7 +16,7 @@ from retention import tasks
     start_date=pendulum.datetime(2026, 1, 1, tz="Europe/Moscow"),
     catchup=False,
     max_active_runs=1,
-    default_args=tasks.DEFAULT_ARGS,
+    default_args=tasks.DEFAULT_ARGS | {"on_failure_callback": tasks.upkeep_failed},
     doc_md=__doc__,
     tags=["upkeep"],
 )

@@ -125,6 +125,18 @@ def compose_late(run: Run, books: Books | None, minutes: float) -> Alert:
     return Alert("late", run, title, "\n".join(lines), books.batch_id if books else None)
 
 
+def compose_upkeep_failed(run: Run, reason: str | None) -> Alert:
+    """A task of upkeep failed: what is past its age is still there."""
+    title = f"Upkeep failed in {', '.join(run.failed)}"
+    lines = [
+        f"Upkeep ({run.run_id}) failed in {', '.join(run.failed)}: {reason or _SILENT}",
+        "Personal data past its age may still be there. Nights go on and marts are not touched.",
+        f"Next: mend the cause and clear the failed task of {run.run_id} in Airflow, or `retention upkeep`.",
+        "Runbook: docs/runbooks/erasure.md",
+    ]
+    return Alert("failed", run, title, "\n".join(lines))
+
+
 def compose_recovered(run: Run, books: Books) -> Alert | None:
     """One line when a night that was told about is published; None when nobody was told, or told so already."""
     if not books.is_published or books.last_alert not in {"failed", "late"}:

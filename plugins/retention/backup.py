@@ -83,10 +83,16 @@ def back_up(admin_dsn: str, database: str, folder: Path, program: Program) -> Pa
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
-        _run(
-            program("pg_dump"), admin_dsn, "--dbname", database, "--format", "directory", "--jobs", str(JOBS),
-            "--compress", "gzip:1", "--snapshot", snapshot, "--exclude-schema", SCRATCH, "--file", str(partial / DUMP),
-        )  # fmt: skip
+        try:
+            _run(
+                program("pg_dump"), admin_dsn, "--dbname", database, "--format", "directory", "--jobs", str(JOBS),
+                "--compress", "gzip:1", "--snapshot", snapshot, "--exclude-schema", SCRATCH,
+                "--file", str(partial / DUMP),
+            )  # fmt: skip
+        except BaseException:
+            # What is there holds personal data, and nobody would look for it.
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
         conn.rollback()
     dumped = sorted(path for path in (partial / DUMP).iterdir())
     backup = Backup(

@@ -110,6 +110,7 @@ class Night:
 
         with self._step(batch_id, "check_raw") as working:
             if working is not None:
+                working.report.detail = {"last_load": batches.last_load(working.conn, batch_id)}
                 with working.conn, working.conn.cursor() as cur:
                     suppress_batch(cur, batch_id, self.environment)
                 check_loss(self.etl_dsn, batch_id)
@@ -130,6 +131,7 @@ class Night:
         with self._step(batch_id, "transform") as working:
             if working is None:
                 return
+            batches.refuse_unchecked_loads(working.conn, batch_id)
             dbt = self._dbt("marts_a")
             applied = _applied(working.conn, dbt)
             built = dbt.build_seeds(applied)
@@ -155,6 +157,7 @@ class Night:
         with self._step(batch_id, "build_marts") as working:
             if working is None:
                 return
+            batches.refuse_unchecked_loads(working.conn, batch_id)
             with batches.connected(self.publisher_dsn, "begin build") as conn:
                 slot = publish.begin_build(conn, batch_id)
             _report(working.report, self._dbt(slot).build_models(("marts",), {}))
@@ -184,6 +187,7 @@ class Night:
         with self._step(batch_id, "publish") as working:
             if working is None:
                 return
+            batches.refuse_unchecked_loads(working.conn, batch_id)
             book_late_rows(working.conn, batch_id)
             with batches.connected(self.publisher_dsn, "publish") as conn:
                 published = publish.publish(conn, batch_id)

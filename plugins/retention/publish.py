@@ -91,12 +91,6 @@ class _Batch:
     is_published: bool
 
 
-def idle_slot(conn: Connection) -> str:
-    """The slot that BI does not read: the one to build into."""
-    with _transaction(conn) as cur:
-        return _idle(_read_slots(cur)).slot
-
-
 def begin_build(conn: Connection, batch_id: int) -> str:
     """Open the idle slot to `etl` for this batch, close the live one, and return the open slot's name.
 

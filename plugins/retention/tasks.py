@@ -103,7 +103,8 @@ def supplied_tables(batch: BatchRef) -> list[str]:
 def extract(table: str, batch: BatchRef) -> int:
     """Load one table from its source in one snapshot; returns the rows appended to raw."""
     get_current_context()["table_name"] = table  # type: ignore[typeddict-unknown-key]
-    return _night(batch["run_id"]).extract(batch["batch_id"], table)
+    with _refusals_are_final():
+        return _night(batch["run_id"]).extract(batch["batch_id"], table)
 
 
 @task(retries=0)
@@ -204,10 +205,23 @@ def night_is_late(context: dict[str, Any]) -> None:
     from retention import alerts
 
     found = context["dag_run"]
+    if found["data_interval_end"] is None:
+        log.warning("run %s has no data interval, so it stands for no night: nobody was told", found["dag_run_id"])
+        return
     run = alerts.Run(datetime.fromisoformat(found["data_interval_end"]), found["dag_run_id"])
     books = _books(run)
     if found["run_type"] != BACKFILL and not (books and books.has_passed(run.as_of)):
         _tell(alerts.compose_late(run, books, DEADLINE_MINUTES))
+
+
+def upkeep_failed(context: Any) -> None:
+    """What Airflow calls in the worker when a task of upkeep failed for good: tell a person."""
+    from retention import alerts
+    from retention.warehouse.batches import reason_of
+
+    run = alerts.Run(context["data_interval_end"], str(context["run_id"]), (str(context["ti"].task_id),))
+    error = context.get("exception")
+    _tell(alerts.compose_upkeep_failed(run, reason_of(error) if isinstance(error, Exception) else None))
 
 
 @deadline_reference()
@@ -265,6 +279,17 @@ def _warehouse() -> str | None:
     except Exception as error:  # noqa: BLE001 - whatever keeps the Connection from us is no reason to be silent
         log.warning("the Connection warehouse_etl is not to be had: %s", type(error).__name__)
         return None
+
+
+@contextmanager
+def _refusals_are_final() -> Iterator[None]:
+    """Fail at once where the source itself is refused: a retry would read it whole again, and be refused again."""
+    from retention.extract.errors import DriftError, ReconciliationError, VolumeError
+
+    try:
+        yield
+    except (DriftError, ReconciliationError, VolumeError) as error:
+        raise AirflowFailException(str(error)) from None
 
 
 @contextmanager

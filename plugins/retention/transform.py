@@ -145,6 +145,8 @@ class Dbt:
                 config = node.config.to_dict(omit_none=True)
                 keys = ("materialized", "unique_key", "incremental_strategy", "pre-hook", "post-hook", "indexes")
                 parts.append(json.dumps({key: config.get(key) for key in keys}, sort_keys=True, default=str))
+                # What analysts may read is granted when the table is made.
+                parts += sorted(name for name, c in node.columns.items() if c.config.meta.get("pii"))
                 parts += sorted(self._macro_sources(node.depends_on.macros, set()))
                 parents = (parent for parent in node.depends_on.nodes if parent in self.manifest.nodes)
                 parts += sorted(self._hash(parent, known) for parent in parents)

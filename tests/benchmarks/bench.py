@@ -54,7 +54,7 @@ def main() -> None:
     """Measure and write."""
     extraction = ways(bench_extract.run())
     mariadb = bench_mariadb.run()
-    costs = bench_nights.run([10_000, 100_000])
+    costs = bench_nights.run([10_000, 100_000, 1_000_000])
     TARGET.write_text(
         f"""# Benchmarks
 

@@ -1,13 +1,14 @@
 """Airflow's Connections as URLs: each field in its place, whatever characters it has."""
 
 import json
+from itertools import product
 
 import pytest
 from airflow.sdk import Connection
 from sqlalchemy import make_url
 
 from retention import tasks
-from retention.sources.urls import connection_url, url_of_variable
+from retention.sources.urls import UrlError, connection_url, url_of_variable
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,19 @@ def test_a_uri_of_postgresql_is_libpqs_as_it_is() -> None:
     uri = "postgres://u:p%40@h1:5432,h2:5433/d?sslmode=verify-full&application_name=x"
     assert url_of_variable(uri) == uri.replace("postgres://", "postgresql://")
     assert url_of_variable('{"host": "h", "login": "u", "schema": "d"}') == "postgresql://u:@h:5432/d"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "password"),
+    [*product(["postgres", "mysql"], ["se@cret", "pa/cret", "1[cret"]), ("mysql", "cret#x"), ("mysql", "cret?x")],
+)
+def test_a_uri_that_would_be_cut_in_its_password_is_refused_without_it(scheme: str, password: str) -> None:
+    with pytest.raises(UrlError, match="percent-encode") as caught:
+        url_of_variable(f"{scheme}://user:{password}@h:5432/d")
+    assert "cret" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    # To libpq these are of the password.
+    assert url_of_variable("postgres://user:cret?x#y@h/d") == "postgresql://user:cret?x#y@h/d"
 
 
 def test_tasks_pass_on_the_url_of_their_connection(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 from dag_gate import Report, faults, parse
+
+from retention import tasks
+from retention.extract import DeletesRefusedError, DriftError, ExtractError, ReconciliationError
 
 PROJECT = Path(__file__).resolve().parents[2]
 BAD_DAGS = {
@@ -85,3 +89,15 @@ def test_the_nightly_dag_and_the_plain_night_have_the_same_steps() -> None:
 
 def test_airflow_takes_nothing_of_the_package_for_a_plugin(report: Report) -> None:
     assert report.plugins <= {"ui.py"}
+
+
+@pytest.mark.parametrize("refused", [DriftError, DeletesRefusedError, ReconciliationError])
+def test_a_refused_source_is_not_read_again_by_a_retry(refused: type[ExtractError]) -> None:
+    with pytest.raises(AirflowFailException, match=r"^crm\.plans: half is gone$"), tasks._refusals_are_final():
+        raise refused("crm.plans: half is gone")
+    with pytest.raises(ExtractError), tasks._refusals_are_final():
+        raise ExtractError("crm.plans: the server is away, and may be back")
+
+
+def test_upkeep_tells_when_it_fails() -> None:
+    assert '"on_failure_callback": tasks.upkeep_failed' in (PROJECT / "dags" / "upkeep.py").read_text()

@@ -94,7 +94,7 @@ def test_each_task_killed(mould: Mould, home: Home) -> None:
     metadata, warehouse = home.cluster.dsn("airflow"), settings.dsn(home, "warehouse", "etl")
     with Reader(settings.dsn(home, "warehouse", "bi_reader")) as reader:
         api = services.start(home, services.FOR_A_RUN)
-        run_id = night.launch(api, NIGHT_2)
+        run_id = night.launch(home, api, NIGHT_2)
         for task, is_retried in TASKS.items():
             pid = wait_for(home, 200, f"{task} at work", partial(process_of, home, task))
             os.kill(int(str(pid)), signal.SIGKILL)
@@ -109,7 +109,7 @@ def test_each_task_killed(mould: Mould, home: Home) -> None:
             else:
                 # What `retention run` does with a night that failed.
                 wait_for(home, 60, "the run's end", lambda: api.run_state(night.DAG_ID, run_id) == "failed")
-                assert night.launch(api, NIGHT_2) == run_id
+                assert night.launch(home, api, NIGHT_2) == run_id
         wait_for(home, 200, "the night's end", lambda: api.run_state(night.DAG_ID, run_id) in ("success", "failed"))
         assert api.run_state(night.DAG_ID, run_id) == "success", airflow_says(home)
     assert hashes(warehouse, *LAYERS) == mould.hashes[1]

@@ -27,6 +27,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "crm.parties": {"kind": "person", "updated_at": AT},
     "crm.subscriptions": {"product": "prepaid", "activated_at": AT, "updated_at": AT},
     "crm.usage_months": {"updated_at": AT},
+    "crm.msisdn_periods": {"valid_from": "2026-01-01 00:00+00", "updated_at": AT},
 }  # fmt: skip
 
 
@@ -91,6 +92,14 @@ class Nights:
         return self.rows(
             "select load_id, released_batch_id, released_because from ops.quarantine"
             " where released_batch_id is not null order by 1"
+        )
+
+    def shown(self, table: str, key: str) -> list[tuple[Any, ...]]:
+        """(key, load) of what staging shows: each key's latest version that is not set aside."""
+        return self.rows(
+            f"select distinct on ({key}) {key}, _load_id from {raw_table(table)} as r where not exists (select from"
+            f" ops.set_aside as s where s.is_set_aside and s.table_name = '{table}' and s.load_id = r._load_id"
+            f" and s.key ->> '{key}' = r.{key}) order by {key}, _load_id desc"
         )
 
     def failed(self) -> list[tuple[Any, ...]]:

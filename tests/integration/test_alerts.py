@@ -6,11 +6,12 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
 from conftest import Warehouse
-from retention import alerts, messenger
+from retention import alerts, messenger, tasks
 from retention.alerts import Books, Run
 from retention.warehouse import batches
 from retention.warehouse.lease import LeaseError, lease
@@ -211,3 +212,28 @@ def test_a_backfill_that_fails_is_told_as_such() -> None:
     assert told.title == "Night of 2026-02-05 02:00 Moscow cannot be rebuilt as it was published"
     assert "  rebuild: RebuildError: batch 4 differs" in told.message
     assert told.message.endswith("Runbook: docs/runbooks/backfill.md")
+
+
+def test_a_failed_upkeep_is_told(warehouse: Warehouse, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(messenger.URL_VARIABLE, receiver.url)
+    monkeypatch.setattr(tasks, "_warehouse", warehouse.dsn)
+    context = {
+        "run_id": "scheduled__2026-02-08", "data_interval_end": AS_OF, "ti": SimpleNamespace(task_id="forget_texts"),
+        "exception": LeaseError("run nightly is at work"),
+    }  # fmt: skip
+    tasks.upkeep_failed(context)
+    (told,) = receiver.told
+    assert (told["type"], told["title"]) == ("failure", "Upkeep failed in forget_texts")
+    assert told["message"].splitlines()[0] == (
+        "Upkeep (scheduled__2026-02-08) failed in forget_texts: LeaseError: run nightly is at work"
+    )
+    assert rows(warehouse, "select kind, run_id, error from ops.alerts") == [("failed", "scheduled__2026-02-08", None)]
+    tasks.upkeep_failed(context | {"exception": ValueError("79990000001"), "data_interval_end": None})
+    assert "79990000001" not in receiver.told[1]["message"]
+
+
+def test_a_late_run_without_an_interval_is_nobody_s_night(caplog: pytest.LogCaptureFixture) -> None:
+    run = {"dag_run_id": "manual__1", "data_interval_end": None, "run_type": "manual"}
+    with caplog.at_level(logging.WARNING):
+        tasks.night_is_late({"dag_run": run})
+    assert "run manual__1 has no data interval" in caplog.text

@@ -12,6 +12,10 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT, make_dsn
 from conftest import Warehouse
 from harness import as_of_after, hashes, scalar, simulate
 from retention.backup import DUMP, MANIFEST, BackupError, back_up, find_backups, read_backup, restore
+from retention.erasure.pseudonyms import hash_of
+from retention.erasure.suppression import suppress_party
+from retention.local import backups
+from retention.local.home import Home, LocalError
 from retention.local.postgres import binary
 from retention.simulator.run import forward
 from retention.sources.contract import create_raw_tables
@@ -134,3 +138,45 @@ def test_a_lost_warehouse_is_restored_with_sessions_still_knocking(shared_wareho
             cur.execute(f'drop database "{shared_warehouse.database}" with (force)')
     put_back(shared_warehouse, small)
     assert plans(shared_warehouse) == "p1"
+
+
+def test_a_dump_that_fails_leaves_nothing_behind(shared_warehouse: Warehouse, tmp_path: Path) -> None:
+    def half(_: str) -> Path:
+        program = tmp_path / "pg_dump"
+        half_of_it = 'for last; do :; done\nmkdir -p "$last" && echo 79990000001 > "$last/1.dat"\nexit 1\n'
+        program.write_text(f"#!/bin/sh\n{half_of_it}")
+        program.chmod(0o700)
+        return program
+
+    folder = tmp_path / "backups"
+    with pytest.raises(BackupError, match="pg_dump failed"):
+        back_up(shared_warehouse.cluster.dsn("postgres"), shared_warehouse.database, folder, half)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_server_of_ones_own_needs_its_connections_and_its_acts(tmp_path: Path) -> None:
+    environment = {
+        "RETENTION_ADMIN_URL": "postgresql://postgres@db/postgres", "RETENTION_WORK": "/srv/work",
+        "AIRFLOW_CONN_WAREHOUSE_ETL": "postgres://etl@db/warehouse",
+        "AIRFLOW_CONN_WAREHOUSE_PUBLISHER": "postgres://publisher@db/warehouse",
+    }  # fmt: skip
+    home = Home(tmp_path, tmp_path)
+    where = backups.place(home, environment)
+    assert (where.etl_dsn, where.publisher_dsn) == (
+        "postgresql://etl@db/warehouse",
+        "postgresql://publisher@db/warehouse",
+    )
+    for name in backups.NEEDED:
+        with pytest.raises(LocalError, match=rf"RETENTION_ADMIN_URL is set and not {name}: .* Nothing was done"):
+            backups.place(home, environment | {name: ""})
+
+
+def test_whom_the_replaced_warehouse_has_on_its_list_is_known(shared_warehouse: Warehouse) -> None:
+    admin, key = shared_warehouse.cluster.dsn("postgres"), "a secret of this installation"
+    conn = shared_warehouse.connect("etl")
+    with conn, conn.cursor() as cur:
+        suppress_party(cur, "P1", key)
+    conn.close()
+    assert backups.suppressed(admin, shared_warehouse.database) == [hash_of("party", "P1", key)]
+    assert backups.suppressed(admin, "nowhere") == []
+    assert backups.suppressed(admin, "postgres") == []

@@ -12,8 +12,12 @@ from harness import PROJECT
 from retention.erasure import compact
 from retention.erasure.errors import ErasureError
 from retention.erasure.periods import load_periods
+from retention.erasure.suppression import suppress_load
 from retention.erasure.upkeep import Upkeep
+from retention.extract import versions
+from retention.extract.versions import Appended
 from retention.sources.contract import create_raw_tables, load_contract
+from retention.warehouse import batches
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NIGHTS = 6
@@ -127,6 +131,38 @@ def test_texts_and_rejects_past_their_age_are_blank_and_hits_stay(etl: str, proj
     assert all("words" in str(text) for _, text in rejects[1:])
 
 
+def test_a_table_read_whole_again_does_not_bring_texts_back(etl: str, project: Path) -> None:
+    table = load_contract().tables["helpdesk.contacts"]
+
+    def read_again() -> tuple[Appended, dict[str, str | None]]:
+        """What the source still tells: an old contact that comes late, a young one, and c1 with its text."""
+        columns = ", ".join(table.columns)
+        with batches.connected(etl, "test") as conn, conn, conn.cursor() as cur:
+            cur.execute("select set_config('retention.load_id', '6', true)")
+            versions.create_staging(cur, table)
+            for told in (("late", "old words", 0), ("young", "new words", 2), ("c1", "c1 in night 1", 0)):
+                cur.execute(
+                    f"insert into incoming select {columns} from raw.helpdesk__contacts where contact_id = 'c1'"
+                )
+                cur.execute(
+                    "update incoming set contact_id = %s, body = %s,"
+                    " started_at = started_at + make_interval(days => %s) where contact_id = 'c1'",
+                    told,
+                )
+            suppress_load(cur, table, versions.INCOMING, 6, {})
+            appended = versions.append_changed(cur, table)
+            cur.execute("select contact_id, body from raw.helpdesk__contacts where contact_id in ('late', 'young')")
+            bodies = dict(cur.fetchall())
+            conn.rollback()
+        return appended, bodies
+
+    new = Appended(new=2, back=0, changed=0)
+    assert read_again() == (new, {"late": "old words", "young": "new words"}), "upkeep never ran"
+    seed(project, "helpdesk.contacts,texts,365,test")
+    Upkeep(etl, project, frozenset(), lease_wait_seconds=2).run(START + timedelta(days=365 + 6))
+    assert read_again() == (new, {"late": None, "young": "new words"})
+
+
 def test_rows_past_their_age_go_and_intermediate_is_built_anew(etl: str, project: Path) -> None:
     seed(project, "helpdesk.contacts,rows,365,test")
     run(etl, "insert into ops.applied_hashes (name, hash) values ('int_contacts_linked', 'x'), ('stg_x', 'x')")
@@ -137,6 +173,24 @@ def test_rows_past_their_age_go_and_intermediate_is_built_anew(etl: str, project
     )
     assert run(etl, "select count(*) from raw.helpdesk__contacts where contact_id = 'c1'") == [(0,)]
     assert run(etl, "select name from ops.applied_hashes") == [("stg_x",)]
+
+
+def test_rows_stay_between_a_night_s_transform_and_its_publication(etl: str, project: Path) -> None:
+    seed(project, "helpdesk.contacts,rows,365,test", "raw.rejects,rejects,250,test")
+    upkeep = Upkeep(etl, project, frozenset({"helpdesk.contacts"}), lease_wait_seconds=2)
+    now = START + timedelta(days=365 + 6)
+    run(
+        etl,
+        "update ops.batches set state = 'open' where batch_id in (3, %(newest)s);"
+        "insert into ops.steps (batch_id, step, seconds) values (3, 'transform', 1), (%(newest)s, 'transform', 1)",
+        newest=NIGHTS,
+    )
+    with pytest.raises(ErasureError, match=rf"batch {NIGHTS} is transformed and not published: .* Nothing was removed"):
+        upkeep.run(now)
+    assert run(etl, "select count(*) from raw.helpdesk__contacts where contact_id = 'c1'") == [(1,)]
+    assert [one.what for one in upkeep.run(now, ["texts", "rejects"])] == ["rejects"]
+    run(etl, "update ops.batches set state = 'published' where batch_id = %s", NIGHTS)
+    assert [one.what for one in upkeep.run(now, ["rows"])] == ["rows"], "a night that was given up does not matter"
 
 
 @pytest.mark.parametrize(

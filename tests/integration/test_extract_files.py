@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ import pytest
 from extract_kit import Bench
 from files_kit import HEADER, PLAIN, call, drop, empty_bench, seconds_by_attempt
 
-from retention.extract import DriftError, ExtractError
+from retention.extract import DriftError, ExtractError, rejects
 from retention.extract.drops import Drops
 from retention.local.postgres import Cluster
+from retention.sources.doctor import diagnose
+from retention.sources.profile import load_profile
 from retention.warehouse.install import install_schemas
 
 if TYPE_CHECKING:
@@ -64,6 +67,35 @@ def test_a_file_without_a_mapped_column_stops_the_table(bench: Bench) -> None:
         bench.load("vendor.call_attempts", PLAIN)
     assert bench.query("select count(*) from raw.vendor__call_attempts") == [(1,)]
     assert bench.query("select count(*) from ops.files") == [(1,)]
+
+
+def test_a_file_without_a_header_is_refused_and_shows_no_value(bench: Bench) -> None:
+    drop(bench, "1.csv", HEADER + call("a"))
+    bench.load("vendor.call_attempts", PLAIN)
+    drop(bench, "2.csv", "b17,Anna Petrova,2026-01-06,true,1,+79160000000\n")
+    with pytest.raises(DriftError, match=r'"attempt_id" is gone from file 2\.csv') as caught:
+        bench.load("vendor.call_attempts", PLAIN)
+    (bench.folder / "profile.yml").write_text(PLAIN)
+    profile = load_profile(bench.folder / "profile.yml").resolved({"DROPS": str(bench.folder)})
+    (seen,) = (found for found in diagnose(profile, {}).tables if found.table == "vendor.call_attempts")
+    assert (seen.state, seen.unmapped) == ("unusable", ())
+    for told in (str(caught.value), str(seen)):
+        assert not [cell for cell in ("b17", "Petrova", "79160000000") if cell in told]
+
+
+def test_reading_an_old_file_again_forgets_no_column_of_the_others(bench: Bench) -> None:
+    drop(bench, "1.csv", "attempt_id,vendor_id,attempted_at,extra\na,v,2026-01-05,x\nb,v,yesterday,x\n")
+    bench.load("vendor.call_attempts", PLAIN)
+    drop(bench, "2.csv", HEADER + call("c"))
+    bench.load("vendor.call_attempts", PLAIN)
+    with closing(bench.warehouse.connect()) as conn, conn, conn.cursor() as cur:
+        rejects.ask(cur, "vendor.call_attempts")
+    assert bench.load("vendor.call_attempts", PLAIN).rows_read == 2
+    shape = "select columns ? 'connected_seconds', unmapped from ops.source_shapes"
+    assert bench.query(shape) == [(True, ["extra", "ignored"])]
+    drop(bench, "3.csv", "attempt_id,vendor_id,attempted_at,is_answered\nd,v,2026-01-07,true\n")
+    with pytest.raises(DriftError, match=r'"connected_seconds" is gone from file 3\.csv'):
+        bench.load("vendor.call_attempts", PLAIN)
 
 
 def test_an_empty_file_is_not_a_quiet_day(bench: Bench) -> None:
@@ -231,3 +263,16 @@ def test_where_rows_say_when_they_were_written_that_decides_not_the_name(bench: 
     drop(bench, "01.02.csv", ticket("pending", "2026-01-29"))
     bench.load("helpdesk.tickets", TICKETS)
     assert bench.query(latest) == [("pending",)]
+
+
+def test_a_row_that_its_file_repeats_does_not_decide_between_files(bench: Bench) -> None:
+    # The 12th is a reject: the 11th is the last that counts.
+    drop(bench, "a.csv", ticket("open", "2026-01-10") + "1,closed,2026-01-01,2026-01-12\n")
+    drop(bench, "b.csv", ticket("pending", "2026-01-11"))
+    loaded = bench.load("helpdesk.tickets", TICKETS)
+    assert (loaded.rows_rejected, loaded.rows_appended) == (1, 1)
+    assert bench.query("select status from raw.helpdesk__tickets") == [("pending",)]
+    # Of a file read again it is counted what it does not state any more.
+    drop(bench, "b.csv", "ticket_id,status,opened_at,updated_at\n2,open,2026-01-01,2026-01-11\n")
+    bench.load("helpdesk.tickets", TICKETS)
+    assert bench.query("select keys_not_restated from ops.files order by file_id") == [(None,), (None,), (1,)]

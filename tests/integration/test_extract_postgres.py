@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ import psycopg2
 import pytest
 from extract_kit import Bench, make_bench
 
-from retention.extract import DeletesRefusedError, DriftError, ExtractError, ReconciliationError
+from retention.extract import DeletesRefusedError, DriftError, ExtractError, LoadResult, ReconciliationError
+from retention.extract.load import Load, _load
+from retention.extract.postgres import connect
 from retention.local.postgres import Cluster
 from retention.sources.doctor import diagnose
 from retention.sources.profile import load_profile
@@ -396,6 +399,35 @@ tables:
         bench.load("helpdesk.vendors", profile)
     killer.join()
     assert bench.query("select count(*) from raw.helpdesk__vendors") == [(0,)]
+
+
+def test_a_source_may_end_idle_sessions_and_a_query_in_a_comment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.open_source(CREATE_TICKETS)
+    database = bench.source_dsn.rpartition("/")[2]
+    bench.open_source(f"alter database \"{database}\" set idle_in_transaction_session_timeout = '100ms'")
+    profile = TICKETS.replace("table: tickets", 'query: "select * from tickets -- all of them"')
+    bench.load("helpdesk.tickets", profile)
+    bench.open_source("delete from tickets where ticket_id = 't1'")
+    loads: list[str] = []
+
+    def look(load: Load, connections: Mapping[str, str]) -> LoadResult:
+        loads.append(repr(load))
+        return _load(load, connections)
+
+    monkeypatch.setattr("retention.extract.load._load", look)
+    # The keys are read after the pause.
+    night = bench.load("helpdesk.tickets", profile, on_progress=lambda stage, rows: time.sleep(0.3))
+    assert (night.keys_deleted, night.live_keys) == (1, 99)
+    # The environment holds the secret of the pseudonyms.
+    assert "helpdesk.tickets" in loads[0]
+    assert str(bench.folder) not in loads[0]
+
+
+@pytest.mark.parametrize("password", ["cret%ret", "pa/cret", "se@cret"])
+def test_a_url_that_is_none_shows_nothing_of_its_password(password: str) -> None:
+    with pytest.raises(ExtractError, match="the connection's URL is not one: percent-encode its password") as caught:
+        connect(f"postgresql://user:{password}@127.0.0.1:1/d", "helpdesk.tickets", "the source db")
+    assert "cret" not in str(caught.value)
 
 
 def test_the_doctor_reads_the_columns_of_a_source(bench: Bench) -> None:

@@ -161,4 +161,16 @@ def test_a_step_that_fails_is_not_booked(warehouse: Warehouse) -> None:
         batch = batches.open_batch(conn, NIGHT, "run")
         with pytest.raises(ZeroDivisionError), batches.recorded_step(conn, batch.batch_id, "transform"):
             raise ZeroDivisionError
-        assert not batches.is_done(conn, batch.batch_id, "transform")
+        with conn, conn.cursor() as cur:
+            cur.execute("select count(*) from ops.steps")
+            assert cur.fetchone() == (0,)
+
+
+def test_only_a_night_that_is_not_published_is_unfinished(warehouse: Warehouse) -> None:
+    with batches.connected(warehouse.dsn(), "test") as conn, conn.cursor() as cur:
+        assert batches.unfinished_night(cur) is None
+        night = batches.open_batch(conn, NIGHT, "run")
+        batches.open_batch(conn, NIGHT + timedelta(days=1), "run", kind="another")
+        assert batches.unfinished_night(cur) == night.batch_id
+        cur.execute("update ops.batches set state = 'published' where batch_id = %s", (night.batch_id,))
+        assert batches.unfinished_night(cur) is None

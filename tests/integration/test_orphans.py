@@ -78,11 +78,34 @@ def test_a_newer_version_is_judged_on_its_own(gate: Nights) -> None:
     gate.check()
     gate.open()
     gate.load(PARTIES, [{"party_id": "p1"}])
-    # One got a parent, one is new again, one is deleted.
-    gate.load(SUBSCRIPTIONS, [*subscriptions("p1", "nobody either"), {"subscription_id": "s2", "_op": "d"}])
+    # One got a parent, one is new, one is deleted.
+    new = {"subscription_id": "s3", "party_id": "nobody either"}
+    gate.load(SUBSCRIPTIONS, [*subscriptions("p1"), new, {"subscription_id": "s1", "_op": "d"}])
+    gate.load(SUBSCRIPTIONS, [{"subscription_id": "s2", "_op": "d"}])
     assert [warning.rows_failed for warning in gate.check().warnings] == [1]
-    assert remembered(gate) == [("s1", 2)]
+    assert remembered(gate) == [("s3", 2)]
     assert gate.in_quarantine() == []
+
+
+def test_an_orphan_that_is_updated_each_night_is_set_aside_with_its_older_versions(gate: Nights) -> None:
+    gate.load(PARTIES, [{"party_id": "p1"}])
+    loads = [gate.load(SUBSCRIPTIONS, subscriptions("p1", "nobody"))]
+    assert [warning.rows_failed for warning in gate.check().warnings] == [1]
+    for night in (2, 3):
+        gate.open()
+        update = {"subscription_id": "s1", "party_id": "nobody", "activated_at": f"2026-02-0{night} 10:00+00"}
+        others = [{"subscription_id": f"t{night}{number}", "party_id": "p1"} for number in range(30)]
+        loads.append(gate.load(SUBSCRIPTIONS, [update, *others]))
+        for _ in range(2):
+            assert [check.rows_failed for check in gate.check().quarantined] == [1]
+            assert remembered(gate) == [("s1", 1)]
+            assert gate.in_quarantine() == [(load_id, "s1") for load_id in loads]
+        assert "s1" not in dict(gate.shown(SUBSCRIPTIONS, "subscription_id"))
+    gate.open()
+    gate.load(PARTIES, [{"party_id": "nobody"}])
+    gate.check()
+    assert gate.in_quarantine() == []
+    assert dict(gate.shown(SUBSCRIPTIONS, "subscription_id"))["s1"] == loads[-1]
 
 
 def test_the_child_of_a_deleted_parent_is_no_orphan(gate: Nights) -> None:

@@ -33,11 +33,15 @@ EXTRA = {"helpdesk.contacts": "started_at", "helpdesk.tickets": "opened_at", "he
          "web.public_reviews": "posted_at", "crm.subscription_events": "event_at"}  # fmt: skip
 OTHERS = {
     "marts_b.fct_contacts": """(values
-        ('c1', 'contact', 'e1', true, 'billing', true, null, 'customer'),
-        ('c2', 'contact', 'e1', false, 'billing', true, null, 'customer'),
-        ('review:r1', 'review', null, null, 'unknown', true, 'test', 'customer'),
-        ('ticket:t2', 'ticket', null, null, 'billing', false, 'not_a_complaint', 'customer')
-        ) as v(contact_id, kind, episode_id, is_first_of_episode, topic, is_complaint, exclusion_reason, initiator)""",
+        ('c1', 'contact', 'e1', true, 'billing', true, null, 'customer', 's1'),
+        ('c2', 'contact', 'e1', false, 'billing', true, null, 'customer', 's1'),
+        ('review:r1', 'review', null, null, 'unknown', true, 'test', 'customer', null),
+        ('ticket:t2', 'ticket', null, null, 'billing', false, 'not_a_complaint', 'customer', null)
+        ) as v(contact_id, kind, episode_id, is_first_of_episode, topic, is_complaint, exclusion_reason, initiator,
+               subscription_id)""",
+    "marts_b.trust_link_rates": """(values (2::bigint, 1, 1, 0, 0, 1, 0, 1, 2::bigint)) as v(
+        linked, linked_by_subscription, linked_by_number, linked_by_party, unlinked_subscription_unknown,
+        unlinked_number_unknown, unlinked_party_not_telling, unlinked_nothing_named, excluded)""",
     "marts_b.fct_tickets": "(values ('t1', 2::bigint), ('t2', 0)) as v(ticket_id, event_count)",
     "marts_b.dim_subscription": "(values ('s1', 'vip'), ('s2', 'unknown')) as v(subscription_id, segment)",
     "marts_b.fct_complaint_episodes": "(values ('e1', 2::bigint, true, false))"
@@ -98,6 +102,11 @@ BREAKS = {
         "update marts_b.complaint_to_churn set status_any = 'stayed' where horizon_days = 180",
         "update marts_b.complaint_to_churn set status_by_order = 'not_yet_known' where horizon_days = 30",
         "update marts_b.complaint_to_churn set status_any = 'stayed' where horizon_days = 30",
+    ],
+    "link_rates_hold_every_contact": [
+        "update marts_b.trust_link_rates set linked = 3",
+        "update marts_b.trust_link_rates set unlinked_nothing_named = 0",
+        "update marts_b.trust_link_rates set excluded = 0",
     ],
     "metrics_in_marts": [
         "delete from marts_b.metrics",

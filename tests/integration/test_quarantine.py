@@ -3,11 +3,12 @@
 import io
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from quality_kit import SUITES, Nights, nights
+from quality_kit import NIGHT_1, SUITES, Nights, nights
 from rich.console import Console
 
 from conftest import Warehouse
@@ -18,6 +19,7 @@ from retention.quality import quarantine
 from retention.quality.predicates import failing_rows
 from retention.quality.suites import load_suites
 from retention.quality.verdict import GateFailed
+from retention.warehouse import batches
 
 CONTACTS = "helpdesk.contacts"
 USAGE = "crm.usage_months"
@@ -191,3 +193,46 @@ def test_a_corrected_check_lets_back_what_passes_it(gate: Nights, tmp_path: Path
     gate.check()
     assert gate.in_quarantine() == [(load_id, "c1")]
     assert gate.released() == [(load_id, 2, "passes")]
+
+
+def test_an_older_version_that_fails_too_is_not_shown_instead(gate: Nights) -> None:
+    good = gate.load(CONTACTS, contacts("call", "call", *["call"] * 50))
+    gate.check()
+    gate.open()
+    # Two pending loads: the night before died, and of each key only the newest version is examined.
+    first = gate.load(CONTACTS, contacts("pigeon", "chat", *["call"] * 50))
+    second = gate.load(CONTACTS, contacts("owl", "owl"))
+    third = gate.load(CONTACTS, [{"contact_id": f"d{number}"} for number in range(50)])
+    for _ in range(2):
+        gate.check()
+        assert gate.in_quarantine() == [(first, "c0"), (second, "c0"), (second, "c1")]
+    assert gate.shown(CONTACTS, "contact_id")[:3] == [("c0", good), ("c1", first), ("c10", first)]
+    gate.open()
+    gate.check()
+    assert len(gate.in_quarantine()) == 3
+    assert third > second
+    last = gate.load(CONTACTS, contacts("call", "call"))
+    gate.check()
+    assert gate.in_quarantine() == []
+    assert gate.released() == [(load_id, 3, "replaced") for load_id in (first, second, second)]
+    assert gate.shown(CONTACTS, "contact_id")[:2] == [("c0", last), ("c1", last)]
+
+
+def test_what_changes_after_the_transform_of_a_dying_night_is_told_to_the_next(gate: Nights, tmp_path: Path) -> None:
+    load_id = gate.load(CONTACTS, contacts("pigeon", "chat"))
+    gate.check()
+    batches.consume_loads(gate.conn, gate.batch_id)
+    with batches.recorded_step(gate.conn, gate.batch_id, "transform"):
+        pass
+    # The gate of the same night again with other suites, and the night dies.
+    gate.suites = corrected(tmp_path / "expectations", CONTACTS, channel=["pigeon"])
+    gate.load(CONTACTS, [{"contact_id": "d", "channel": "pigeon"}])
+    gate.check()
+    batch = batches.open_batch(gate.conn, NIGHT_1 + timedelta(days=9), "next")
+    batches.set_current_run(gate.conn, batch)
+    told = "select load_id, key ->> 'contact_id', is_set_aside, is_changed from ops.set_aside order by 1, 2"
+    assert gate.rows(told) == [(load_id, "c0", False, True), (load_id, "c1", True, True)]
+    with batches.recorded_step(gate.conn, batch.batch_id, "transform"):
+        pass
+    batches.set_current_run(gate.conn, batches.open_batch(gate.conn, NIGHT_1 + timedelta(days=10), "after"))
+    assert gate.rows(told) == [(load_id, "c1", True, False)]

@@ -64,7 +64,7 @@ def test_a_failed_night_is_told_to_bi(books: Publisher) -> None:
         books,
         "insert into ops.failures (batch_id, step, message) values (%s, 'extract crm.parties', %s)",
         batch_id,
-        FAILURE,
+        FAILURE + "\n- crm.parties: 1 rows fail, party_id P1",
     )
     do(books, "insert into ops.steps (batch_id, step, seconds) values (%s, 'extract crm.plans', 90)", batch_id)
     told = "select batch_id, state, is_live, steps_done, minutes::float, failed_steps, failure from marts.trust_nights"
@@ -256,5 +256,5 @@ def test_status_for_machines_is_json(home: Home) -> None:
     )
     assert set(json.loads(done.stdout)) == {
         "airflow", "night", "publication", "failures", "steps", "tables", "checks", "failed_checks", "slots", "at_work",
-        "not_loaded", "sizes",
+        "not_loaded", "sizes", "alerts",
     }  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from extract_kit import Bench, make_bench
 
 from retention.extract import DeletesRefusedError, LoadResult, ReconciliationError, VolumeError
-from retention.extract.acceptance import accept_loss
+from retention.extract.acceptance import accept_loss, refusal
 from retention.local.postgres import Cluster
 from retention.quality.loss import check_loss
 from retention.sources.contract import Contract, load_contract
@@ -47,6 +47,18 @@ def accept(bench: Bench, table: str) -> int:
     with closing(bench.warehouse.connect()) as conn, conn, conn.cursor() as cur:
         accept_loss(cur, batch_id, table, "an archive job")
     return batch_id
+
+
+def refused(bench: Bench, table: str, error: Exception) -> str | None:
+    """Book why the last night stopped at the table, as a night does; what `accept-loss` finds of it."""
+    with closing(bench.warehouse.connect()) as conn, conn, conn.cursor() as cur:
+        cur.execute(
+            "insert into ops.failures (batch_id, step, message) select max(batch_id), %s, %s from ops.batches"
+            " on conflict (batch_id, step) do update set message = excluded.message returning batch_id",
+            (f"extract {table}", f"{type(error).__name__}: {error}"),
+        )
+        (batch_id,) = cur.fetchone() or (0,)
+        return refusal(cur, batch_id, table)
 
 
 def versions(bench: Bench, table: str, where: str) -> list[tuple[str, ...]]:
@@ -102,6 +114,42 @@ def test_half_a_table_is_refused_by_keys_and_accepted_once(
             again()
 
 
+def test_an_accepted_loss_lets_no_larger_one_through(bench: Bench) -> None:
+    table = "helpdesk.vendors"
+    bench.open_source("create table vendors as select 'v' || n as vendor_id from generate_series(1, 100) n")
+    load(bench, table)
+    batch_id = bench.new_batch()
+
+    def lose(which: str, message: str) -> None:
+        bench.open_source(f"delete from vendors where {which}")
+        with pytest.raises(DeletesRefusedError, match=message) as caught:
+            load(bench, table, batch_id)
+        assert refused(bench, table, caught.value) is not None
+        with closing(bench.warehouse.connect()) as conn, conn, conn.cursor() as cur:
+            accept_loss(cur, batch_id, table, None)
+
+    lose("right(vendor_id, 1) < '5'", "the source has 50 of the 100 keys of the last load")
+    lose("right(vendor_id, 1) < '9'", r"the source has 10 of the 50 keys that were accepted \(ratio 0\.20\): refusing")
+    bench.open_source("delete from vendors where vendor_id = 'v9'")
+    assert load(bench, table, batch_id).live_keys == 9
+    losses = f"select least_keys, load_id is not null from ops.accepted_losses where batch_id = {batch_id}"
+    assert bench.query(losses) == [(10, True)]
+
+
+def test_a_corrected_zone_is_no_old_snapshot(bench: Bench) -> None:
+    table = "helpdesk.qa_audits"
+    bench.open_source(
+        "create table qa_audits as select 'a' as audit_id, timestamp '2026-01-05 12:00' as audited_at,"
+        " timestamp '2026-01-05 12:00' as recorded_at"
+    )
+    assert bench.load(table, plain(table).replace("Europe/Moscow", "UTC")).keys_new == 1
+    # Three hours earlier than what was seen.
+    assert load(bench, table).rows_appended == 1
+    bench.open_source("update qa_audits set recorded_at = '2026-01-05 11:00'")
+    with pytest.raises(VolumeError, match="a replica that lags"):
+        load(bench, table)
+
+
 def test_rows_that_vanish_from_an_append_only_table_are_counted_with_the_remedy(bench: Bench) -> None:
     table = "helpdesk.incidents"
     bench.open_source(
@@ -146,9 +194,15 @@ def test_a_deleted_key_comes_back_only_when_a_later_snapshot_has_it(bench: Bench
     bench.open_source("insert into tickets select * from later")
     with pytest.raises(
         ReconciliationError, match=r"101 keys .* 100 would be live .*`retention reload helpdesk\.tickets`"
-    ):
+    ) as caught:
         load(bench, table)
-    back = load(bench, table, force=True)
+    # More keys are no loss: there is nothing to accept.
+    assert refused(bench, table, caught.value) is None
+    (batch_id,) = bench.query("select max(batch_id) from ops.batches")[0]
+    back = load(bench, table, batch_id, force=True)
+    # The reload is the night's load: going on with the night asks for no other.
+    assert load(bench, table, batch_id).skipped
+    assert bench.query(f"select is_forced from ops.loads where load_id = {back.load_id}") == [(False,)]
     assert (back.keys_new, back.keys_back, back.keys_deleted, back.live_keys) == (1, 1, 0, 101)
     assert versions(bench, table, history) == [("u",), ("d",), ("u",)]
     assert bench.query(f"select keys_back from ops.loads where load_id = {back.load_id}") == [(1,)]
@@ -196,6 +250,12 @@ def test_a_load_of_far_fewer_rows_than_usual_is_refused(bench: Bench) -> None:
     # An unchanged source is told too, though the overlap still reads rows of it.
     with pytest.raises(VolumeError, match=r"ticket_events: 0 new or changed rows .*\(ratio 0\.00\): refusing"):
         load(bench, table)
+    # Soon after a whole load it is no sign, though that one's own rows are none either.
+    assert load(bench, table, force=True).watermark_from is None
+    with pytest.raises(VolumeError):
+        load(bench, table)
+    execute(bench, "update ops.loads set snapshot_at = now() where load_id = (select max(load_id) from ops.loads)")
+    assert load(bench, table).rows_appended == 0
     # The nights after one that was missed come close together: what they read is no sign.
     execute(bench, "update ops.loads set snapshot_at = now() where load_id = (select max(load_id) from ops.loads)")
     assert load(bench, table).rows_appended == 0
@@ -216,6 +276,13 @@ def test_new_files_of_far_fewer_rows_than_usual_are_refused(bench: Bench) -> Non
     drop(4, 40)
     with pytest.raises(VolumeError, match="40 rows in new files, the last 3 such loads had a median of 300"):
         bench.load(name, profile)
+    # Beside the next night's it is as short.
+    drop(5, 300)
+    with pytest.raises(
+        VolumeError, match="40 rows in the smallest new file, the last 3 such loads had a median of 300"
+    ):
+        bench.load(name, profile)
+    (bench.folder / "calls" / "5.csv").unlink()
     # No new file is a warning of the checks, a file restated with fewer rows no new one.
     (bench.folder / "calls" / "4.csv").unlink()
     assert bench.load(name, profile).rows_read == 0
@@ -236,11 +303,11 @@ def test_a_half_month_of_usage_is_a_warning(bench: Bench) -> None:
         )
         return load(bench, table).load_id
 
-    def warned() -> list[int | None]:
+    def warned(day: int = 2) -> list[int | None]:
         (batch_id,) = bench.query("select max(batch_id) from ops.batches")[0]
         execute(
             bench,
-            f"insert into ops.current_run (batch_id, as_of) values ({batch_id}, '2026-03-02')"
+            f"insert into ops.current_run (batch_id, as_of) values ({batch_id}, '2026-03-{day:02}')"
             " on conflict (is_current) do update set batch_id = excluded.batch_id, as_of = excluded.as_of",
         )
         verdict = check_loss(bench.warehouse.dsn(), batch_id)
@@ -256,3 +323,56 @@ def test_a_half_month_of_usage_is_a_warning(bench: Bench) -> None:
     assert warned() == [20]
     write("2026-02-01", "21, 35")
     assert warned() == []
+    # Found whole, it is not read again on the nights of this month that follow.
+    execute(
+        bench, "update ops.batches set as_of = '2026-03-02' where batch_id = (select max(batch_id) from ops.batches)"
+    )
+    write("2026-02-01", "36, 36")
+    assert warned(3) == []
+    booked = "select count(*) from ops.checks where check_name = 'month_is_whole' and batch_id >= {}"
+    assert bench.query(booked.format("(select max(batch_id) from ops.batches) - 1")) == [(1,)]
+    assert bench.query(booked.format("(select max(batch_id) from ops.batches)")) == [(0,)]
+
+
+def test_live_subscriptions_are_counted_only_when_needed_and_from_staging(bench: Bench) -> None:
+    table = "crm.subscriptions"
+    bench.open_source(
+        "create table subscriptions as select 's' || n as subscription_id, 'p' as party_id, 'prepaid' as product,"
+        " 'active' as status, timestamptz '2025-01-01' as activated_at, timestamptz '2026-01-01' as updated_at"
+        " from generate_series(1, 40) as n"
+    )
+
+    def consume(loaded: LoadResult) -> None:
+        execute(
+            bench,
+            "insert into ops.load_consumption (load_id, batch_id)"
+            f" select load_id, batch_id from ops.loads where load_id = {loaded.load_id}",
+        )
+
+    def live() -> list[int | None]:
+        (batch_id,) = bench.query("select max(batch_id) from ops.batches")[0]
+        execute(
+            bench,
+            f"insert into ops.current_run (batch_id, as_of) values ({batch_id}, '2026-03-20')"
+            " on conflict (is_current) do update set batch_id = excluded.batch_id, as_of = excluded.as_of",
+        )
+        checks = check_loss(bench.warehouse.dsn(), batch_id).checks
+        return [check.rows_examined for check in checks if check.name == "newly_ended"]
+
+    consume(load(bench, table))
+    load(bench, table)
+    assert live() == []
+    bench.open_source("update subscriptions set status = 'suspended', updated_at = '2026-01-02' where party_id = 'p'")
+    tonight = load(bench, table)
+    assert live() == [40]
+    execute(
+        bench,
+        "create table staging.stg_crm__subscriptions as select distinct subscription_id, status, terminated_at from"
+        " raw.crm__subscriptions where subscription_id < 's3' and status = 'active'",
+    )
+    staged = bench.query("select count(*)::int from staging.stg_crm__subscriptions")[0][0]
+    assert 0 < staged < 40
+    assert live() == [staged]
+    # A staging that has tonight's loads does not say what was before them.
+    consume(tonight)
+    assert live() == [40]

@@ -122,6 +122,19 @@ def test_every_model_and_column_is_documented(planted: Planted) -> None:
     assert undocumented == []
 
 
+def test_a_column_that_becomes_personal_has_its_table_made_anew(planted: Planted) -> None:
+    (node,) = (node for node in planted.dbt.manifest.nodes.values() if node.name == "stg_crm__parties")
+    before = planted.dbt.hashes("staging")
+    meta = node.columns["segment"].config.meta
+    meta["pii"] = True
+    try:
+        after = planted.dbt.hashes("staging")
+    finally:
+        del meta["pii"]
+    assert {name for name in before if before[name] != after[name]} == {"stg_crm__parties"}
+    assert planted.dbt.hashes("staging") == before
+
+
 def test_every_seed_has_a_table_and_types(planted: Planted) -> None:
     properties = yaml.safe_load((PROJECT / "seeds" / "_seeds.yml").read_text(encoding="utf-8"))["seeds"]
     typed = {seed["name"]: set(seed["config"]["column_types"]) for seed in properties}

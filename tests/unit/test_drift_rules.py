@@ -59,6 +59,13 @@ def test_a_new_column_of_the_family_is_proposed_and_an_old_one_is_not() -> None:
     assert said(types, named) == ['column "prio" is gone from the source (it fills priority)']
 
 
+def test_the_first_row_of_a_file_without_a_header_is_no_list_of_new_columns() -> None:
+    cells = dict.fromkeys(["t17", "Anna Petrova", "+7 916 000-00-00"], "text")
+    told = " ".join(drift.describe() for drift in find_drifts(TICKETS, PLAIN, KNOWN, cells, ["odd"]))
+    assert "ticket_id" in told
+    assert not [cell for cell in cells if cell in told]
+
+
 def test_what_the_profile_leaves_out_or_somebody_accepted_is_no_drift() -> None:
     types = {name: kind for name, kind in TYPES.items() if name != "priority"}
     assert said(types, PLAIN.model_copy(update={"columns": {"priority": None}})) == []

@@ -11,7 +11,8 @@ from psycopg2.extensions import cursor as Cursor
 FOLDER = "acts"
 NOTES = (
     (
-        "Not reached: the sources and their backups; backups of this warehouse (replay the acts after a restore); the "
+        "Not reached: the sources and their backups; backups of this warehouse (a restore replays the acts); "
+        "warehouses that a restore replaced (databases warehouse_before_...: drop them); the "
         "write-ahead log and freed space on disk, until they are used again; copies that analysts made in dev_ schemas."
     ),
     "Kept on purpose: keys, dates, counts, and which rule fired where in a text that is gone.",

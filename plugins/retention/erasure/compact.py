@@ -5,6 +5,7 @@ Only what a finished transform has consumed goes, and no version of a key that q
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from retention.erasure.periods import texts_of
 from retention.erasure.rejects import blank_where
@@ -88,6 +89,30 @@ def forget_texts(conn: Connection, table: Table, as_of: object, keep_days: int) 
         while (changed := _forget_some(conn, table, target, as_of, keep_days, is_raw)) > 0:
             rows += changed if is_raw else 0
     return rows
+
+
+def forget_again(cur: Cursor, table: Table, rows: sql.Identifier, is_of_load: sql.Composable) -> None:
+    """Blank texts that upkeep has taken away, where a load tells them again; `is_of_load` picks its rows.
+
+    Else a table that is read whole would bring them back as changed.
+    """
+    texts = texts_of(table)
+    if table.event_at is None or not texts:
+        return
+    cur.execute("select max(forgotten_before) from ops.upkeep where table_name = %s", (table.name,))
+    (before,) = cur.fetchone() or (None,)
+    if before is None:
+        return
+    cur.execute(
+        sql.SQL("update {rows} set {sets} where {is_of_load} and {at} < %s and num_nonnulls({columns}) > 0").format(
+            rows=rows,
+            sets=sql.SQL(", ").join(sql.SQL("{} = null").format(sql.Identifier(name)) for name in texts),
+            is_of_load=is_of_load,
+            at=sql.Identifier(table.event_at),
+            columns=sql.SQL(", ").join(map(sql.Identifier, texts)),
+        ),
+        (before,),
+    )
 
 
 def _forget_some(

@@ -5,6 +5,7 @@ has blanked the slots and files are gone: when anything fails, raw still knows w
 does the rest. What cannot be reached is listed in the act (acts.NOTES).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -75,11 +76,19 @@ class Eraser:
             )
         return act
 
-    def replay(self, performed_by: str) -> list[Act]:
-        """Erase again whom the acts in RETENTION_WORK are about, if they are there: after a restore."""
-        hashes = acts.read_hashes(self.work)
+    def replay(self, performed_by: str, known: Collection[str] = ()) -> list[Act]:
+        """Erase again whom the acts in RETENTION_WORK, or `known` hashes, are about: after a restore.
+
+        Whom the restored warehouse does not hold is put on the list: the next load may bring them.
+        """
+        hashes = list(dict.fromkeys([*acts.read_hashes(self.work), *known]))
         with batches.connected(self.etl_dsn, "erase") as conn, conn, conn.cursor() as cur:
             arm(cur, self.key)
+            cur.execute(
+                "insert into ops.suppressions (kind, subject_hash, party_hash, key_check)"
+                " select 'party', h, h, %s from unnest(%s::text[]) as h on conflict do nothing",
+                (hash_of("check", "", self.key), hashes),
+            )
             ids = sql.SQL("select party_id from raw.crm__parties union select party_id from raw.crm__subscriptions")
             cur.execute(
                 sql.SQL("select party_id from ({}) as parties where {} = any(%s) order by 1").format(
@@ -113,6 +122,7 @@ class Eraser:
                     blank_rejects(cur, contract, sql.SQL("true"))
                     + (blank_rejects_with(cur, contract, search.patterns(wanted)) if wanted else 0),
                 )  # fmt: skip
+                act.unread = _databases_beside(cur)
                 if dry_run:
                     return act
                 # A number that is somebody else's, too, cannot be searched for. That nothing is left to do can be seen.
@@ -146,7 +156,16 @@ class Eraser:
         with publisher, publisher.cursor() as slots:
             in_slots, hidden = search.search_tables(slots, search.patterns(wanted), SLOTS)
         act.found_after += found + [place for place in in_slots if place not in found]
-        act.unread = [place for place in unread if place.split(".")[0] not in SLOTS] + hidden
+        act.unread += [place for place in unread if place.split(".")[0] not in SLOTS] + hidden
+
+
+def _databases_beside(cur: Cursor) -> list[str]:
+    """Whole copies of this database that a restore left on the server."""
+    cur.execute(
+        "select 'database ' || datname from pg_database where starts_with(datname, current_database() || '_before_')"
+        " or datname = current_database() || '_restoring' order by 1"
+    )
+    return [name for (name,) in cur.fetchall()]
 
 
 def _begin(cur: Cursor, party: str) -> set[str]:

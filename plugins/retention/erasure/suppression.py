@@ -11,6 +11,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from retention.erasure import people
+from retention.erasure.compact import forget_again
 from retention.erasure.pseudonyms import KEY_VARIABLE, TOKEN_PATTERN, arm, hash_of, hashed, normalised, token
 from retention.erasure.rejects import blank_rejects
 from retention.sources.contract import Contract, Table, load_contract, raw_identifier
@@ -38,32 +39,44 @@ def is_anybody_suppressed(cur: Cursor) -> bool:
 def suppress_load(cur: Cursor, table: Table, rows: sql.Identifier, load_id: int, environment: Mapping[str, str]) -> int:
     """Blank a load's rows of suppressed persons, in `incoming` or in raw, and in its rejects; returns the rows changed.
 
-    Call it before the rows are compared with raw. Raises ErasureError when the key is missing or another one.
+    Texts past their age, which upkeep took away, go too. Call it before the rows are compared with raw. Raises
+    ErasureError when the key is missing or another one.
     """
+    is_of_load = sql.SQL("true" if rows == INCOMING else "_load_id = {}").format(sql.Literal(load_id))
+    forget_again(cur, table, rows, is_of_load)
     if not table.person or not is_anybody_suppressed(cur):
         return 0
     arm(cur, environment.get(KEY_VARIABLE, ""))
-    of_load = sql.SQL("where _load_id = {}").format(sql.Literal(load_id)) if rows != INCOMING else sql.SQL("")
+    of_load = sql.SQL("where {}").format(is_of_load)
     changed = blank(cur, load_contract(), table, rows, of_load, is_latest=True).rows if table.personal else 0
     blank_rejects(cur, load_contract(), sql.SQL("load_id = {}").format(sql.Literal(load_id)))
     return changed
 
 
 def suppress_batch(cur: Cursor, batch_id: int, environment: Mapping[str, str]) -> int:
-    """The same for all loads of a batch together: tables come in no order, so an owner may come after the row."""
+    """The same for all loads the batch consumes, also of nights that died: an owner may come after the row."""
     if not is_anybody_suppressed(cur):
         return 0
     arm(cur, environment.get(KEY_VARIABLE, ""))
-    cur.execute("select table_name, array_agg(load_id) from ops.loads where batch_id = %s group by 1", (batch_id,))
+    cur.execute(
+        "select loads.table_name, array_agg(loads.load_id) from ops.loads as loads"
+        " left join ops.load_consumption as consumed on loads.load_id = consumed.load_id"
+        " where loads.batch_id <= %(batch)s and (consumed.batch_id is null or consumed.batch_id = %(batch)s)"
+        " group by 1 order by 1",
+        {"batch": batch_id},
+    )
+    pending = cur.fetchall()
     changed = 0
     contract = load_contract()
-    for name, loads in cur.fetchall():
+    for name, loads in pending:
         table = contract.tables.get(name)
         if table is not None and table.person and table.personal:
             of_loads = sql.SQL("where _op = 'u' and _load_id in ({})").format(
                 sql.SQL(", ").join(map(sql.Literal, loads))
             )
             changed += blank(cur, contract, table, raw_identifier(name), of_loads, is_latest=True).rows
+    ids = [load_id for _, loads in pending for load_id in loads]
+    blank_rejects(cur, contract, sql.SQL("load_id = any({}::bigint[])").format(sql.Literal(ids)))
     return changed
 
 

@@ -3,6 +3,7 @@
 Decided in docs/adr/0007-accepting-drift-and-loss.md.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from retention.extract.reader import find_drifts
 from retention.sources.contract import load_contract
 from retention.sources.mapping import map_columns
 from retention.sources.profile import FilesSource, Profile, SqlSource
+
+#: In the message of a refusal: the keys that the source had, and what they were compared with.
+_KEYS = re.compile(r"the source has ([\d,]+) (?:of the ([\d,]+) keys|keys in the snapshot and ([\d,]+) would be live)")
 
 
 class AcceptanceError(ExtractError):
@@ -126,31 +130,63 @@ def accept_drift(cur: Cursor, proposal: Proposal, note: str | None) -> int:
 
 
 def accept_loss(cur: Cursor, batch_id: int, table: str, note: str | None) -> None:
-    """Let one load of the table, and the batch's checks of it, pass in spite of what the source lost."""
+    """Let one load of the table, and the batch's checks of it, pass in spite of what the source lost.
+
+    If it loses far more than what was refused, the load is refused again.
+    """
     if table not in load_contract().tables:
         raise AcceptanceError(f"{table} is not in the contract. Nothing was accepted.")
+    given = {"batch": batch_id, "table": table, "note": note, "keys": _keys_refused(cur, batch_id, table)}
     cur.execute(
-        "insert into ops.accepted_losses (batch_id, table_name, note) select %(batch)s, %(table)s, %(note)s"
-        " where not exists (select from ops.accepted_losses"
-        " where batch_id = %(batch)s and table_name = %(table)s and load_id is null)",
-        {"batch": batch_id, "table": table, "note": note},
+        "update ops.accepted_losses set least_keys = %(keys)s, note = coalesce(%(note)s, note)"
+        " where batch_id = %(batch)s and table_name = %(table)s and load_id is null",
+        given,
     )
+    if not cur.rowcount:
+        cur.execute(
+            "insert into ops.accepted_losses (batch_id, table_name, note, least_keys)"
+            " values (%(batch)s, %(table)s, %(note)s, %(keys)s)",
+            given,
+        )
 
 
 def refusal(cur: Cursor, batch_id: int, table: str) -> str | None:
     """What stopped the batch at a table for a loss: the load's message or the checks that failed; None: nothing did."""
-    cur.execute(
-        "select message from ops.failures where batch_id = %s and step = 'extract ' || %s"
-        " and message ~ '^(DeletesRefusedError|VolumeError|ReconciliationError)'",
-        (batch_id, table),
-    )
-    said = [message for (message,) in cur.fetchall()]
+    said = [message for message in _refusals(cur, batch_id, table) if not _is_gain(message)]
     cur.execute(
         "select format('%%s: %%s of %%s %%s', check_name, rows_failed, rows_examined, message) from ops.checks"
         " where batch_id = %s and table_name = %s and gate = 'volume' and severity = 'critical' and not is_passed",
         (batch_id, table),
     )
     return "; ".join([*said, *(message for (message,) in cur.fetchall())]) or None
+
+
+def _refusals(cur: Cursor, batch_id: int, table: str) -> list[str]:
+    cur.execute(
+        "select message from ops.failures where batch_id = %s and step = 'extract ' || %s"
+        " and message ~ '^(DeletesRefusedError|VolumeError|ReconciliationError)'",
+        (batch_id, table),
+    )
+    return [message for (message,) in cur.fetchall()]
+
+
+def _is_gain(message: str) -> bool:
+    """Whether the source has more keys than would be live: accepting a loss mends nothing."""
+    found = _KEYS.search(message)
+    return found is not None and found[3] is not None and _number(found[1]) > _number(found[3])
+
+
+def _keys_refused(cur: Cursor, batch_id: int, table: str) -> int | None:
+    """How many keys the source had in the load that was refused; those of the last load where no key was missed."""
+    losses = [message for message in _refusals(cur, batch_id, table) if not _is_gain(message)]
+    if found := next(filter(None, map(_KEYS.search, losses)), None):
+        return _number(found[1])
+    # Rows, times or checks were refused: no loss of keys was accepted.
+    return ledger.previous_load(cur, table).live_keys if refusal(cur, batch_id, table) else None
+
+
+def _number(said: str) -> int:
+    return int(said.replace(",", ""))
 
 
 def _hint(found: Drift) -> str:

@@ -88,10 +88,13 @@ def reject_repeated(cur: Cursor, table: Table, load_id: int, files: Sequence[str
     cur.execute(
         sql.SQL(
             "with numbered as ("
-            " select ctid as place, row_number() over (partition by {keys}, _file order by _line) as nth,"
-            " first_value(_file) over (partition by {keys} order by {written_at} desc nulls last, _file desc)"
-            " as last_file from incoming),"
-            " moved as (delete from incoming as i using numbered where i.ctid = numbered.place"
+            " select *, ctid as _place, row_number() over (partition by {keys}, _file order by _line) as _nth"
+            " from incoming),"
+            # What its file has before states nothing: it does not decide between files either.
+            " judged as (select _place as place, _nth as nth, first_value(_file) over"
+            " (partition by {keys} order by _nth > 1, {written_at} desc nulls last, _file desc) as last_file"
+            " from numbered),"
+            " moved as (delete from incoming as i using judged where i.ctid = judged.place"
             " and (nth > 1 or i._file <> last_file) returning i._file, i._line, nth > 1 as is_repeated,"
             " (to_jsonb(i) - '{{_file,_line}}'::text[])::text as row_text)"
             " insert into raw.rejects (load_id, table_name, file, line, reason, row_text)"

@@ -90,7 +90,9 @@ def find_drifts(
     a plainly mapped column's values (None: texts that are cast row by row).
     """
     mapping = map_columns(table, source, list(types))
-    new = [name for name in mapping.unused if seen is not None and name not in seen]
+    # A file without a header shows a row's values for names: nothing of it is quoted.
+    is_header = any(field.source is not None for field in mapping.mapped)
+    new = [name for name in mapping.unused if seen is not None and name not in seen] if is_header else []
 
     def successors(was: str | None) -> tuple[tuple[str, str], ...]:
         return tuple((name, types[name]) for name in new if was is not None and family(types[name]) == family(was))

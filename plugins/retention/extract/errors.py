@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 NOTHING_LOADED = "Nothing of this table was loaded; the night stops before publish."
 
-
+#: libpq on a URL that falls apart at the wrong place.
+BAD_URL = re.compile(r'^invalid |host name "[^"]*@')
 #: A SQLSTATE or an Oracle error.
 CODE = re.compile(r"[0-9A-Z]{5}|[A-Z]{3}-\d{4,5}")
 #: MySQL's: the client library's own, and the server's by their names.
@@ -57,7 +58,11 @@ def without_values(table: str, doing: str) -> Iterator[None]:
 def _describe(error: psycopg2.Error) -> str:
     if error.pgcode is None:
         # Raised by the client library about the connection (refused, lost, password): quotes no row.
-        return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        text = " ".join(str(error).split()).rstrip(".")
+        if isinstance(error, psycopg2.ProgrammingError) or BAD_URL.search(text):
+            # It would quote what it took for a host or a port: parts of a password.
+            return "the connection's URL is not one: percent-encode its password"
+        return text or type(error).__name__
     # The class is named after the condition: UniqueViolation, InvalidTextRepresentation.
     parts = [f"{type(error).__name__} (SQLSTATE {error.pgcode})"]
     if error.diag.constraint_name:

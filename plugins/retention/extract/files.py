@@ -114,7 +114,11 @@ def load_files(
     appended = versions.append_changed(cur, table)
     rejects.settle(cur, table.name, load_id, names)
     if names:
-        ledger.record_shape(cur, table.name, load_id, parser.shape, source_hash, sorted(parser.unmapped))
+        # Old files read again beside known ones say nothing of what the others supply.
+        is_partial = is_rereading and not force and all(k.is_current for name, k in known.items() if name in here)
+        shape = {**(previous.shape or {}), **parser.shape} if is_partial else parser.shape
+        unmapped = parser.unmapped | set(previous.unmapped or ()) if is_partial else parser.unmapped
+        ledger.record_shape(cur, table.name, load_id, shape, source_hash, sorted(unmapped))
     return LoadResult(
         load_id=load_id,
         table=table.name,

@@ -101,17 +101,19 @@ def number_load(cur: Cursor) -> int:
     return int(load_id)
 
 
-def use_accepted_loss(cur: Cursor, batch_id: int, table: str) -> bool:
-    """Whether somebody accepted that the source lost rows of the table this night, for a load that is still to come.
+def use_accepted_loss(cur: Cursor, batch_id: int, table: str) -> tuple[bool, int | None]:
+    """Whether somebody accepted that the source lost rows of the table this night, for a load that is still to come,
+    and how many keys it had then (None: unknown).
 
     The load that this transaction numbered uses it up, when it commits.
     """
     cur.execute(
         "update ops.accepted_losses set load_id = current_setting('retention.load_id')::bigint"
-        " where batch_id = %s and table_name = %s and load_id is null",
+        " where batch_id = %s and table_name = %s and load_id is null returning least_keys",
         (batch_id, table),
     )
-    return cur.rowcount > 0
+    row = cur.fetchone()
+    return row is not None, row[0] if row else None
 
 
 def record_load(cur: Cursor, result: LoadResult, batch_id: int, is_forced: bool, table: Table) -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -61,15 +61,18 @@ def extract_table(
         committed = ledger.committed_load(cur, batch_id, table)
         result = None if force or rejects.asked(cur, table) else committed
         if result is None:
+            load_id = ledger.number_load(cur)
+            is_loss_accepted, least_keys = ledger.use_accepted_loss(cur, batch_id, table)
             load = Load(
-                table=spec, profile=profile, as_of=as_of, cur=cur, load_id=ledger.number_load(cur), force=force,
+                table=spec, profile=profile, as_of=as_of, cur=cur, load_id=load_id, force=force,
                 on_progress=on_progress or _silent, previous=ledger.previous_load(cur, table),
-                is_loss_accepted=ledger.use_accepted_loss(cur, batch_id, table), environment=environment,
+                is_loss_accepted=is_loss_accepted, least_keys=least_keys, environment=environment,
             )  # fmt: skip
             result = replace(_load(load, connections), seconds=time.monotonic() - started)
             if not load.is_loss_accepted:
-                volume.refuse_few_rows(cur, spec, result)
-            ledger.record_load(cur, result, batch_id, force or committed is not None, spec)
+                volume.refuse_few_rows(cur, spec, result, load.previous.snapshot_at)
+            # Forced after a refusal it is the batch's own load: the night must not ask for another one.
+            ledger.record_load(cur, result, batch_id, committed is not None, spec)
     return result
 
 
@@ -87,8 +90,10 @@ class Load:
     previous: Previous
     #: What the source lost is deleted here too, however much it is: somebody said that it is right.
     is_loss_accepted: bool
+    #: How many keys the source had when somebody said so.
+    least_keys: int | None
     #: Holds the secret by which erased persons are recognised.
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
 
     @property
     def is_weekly_sweep(self) -> bool:
@@ -134,7 +139,11 @@ def _load_sql(load: Load, source: SqlSource, reader: Reader) -> LoadResult:
     source_rows, watermark_to = query.count()
     if not load.is_loss_accepted:
         volume.refuse_lost_keys(table, previous.live_keys, previous.live_keys - source_rows)
-        volume.refuse_old_snapshot(table, previous, watermark_to)
+        if previous.source_hash == source_hash:
+            # Under another profile (its zone, its cursor's column) the times of writing cannot be compared.
+            volume.refuse_old_snapshot(table, previous, watermark_to)
+    elif load.least_keys is not None:
+        volume.refuse_more_than_accepted(table, load.least_keys, source_rows)
     ledger.record_shape(cur, table.name, load.load_id, fit.shape, source_hash, fit.unmapped)
     is_first = versions.is_empty(cur, table)
     since = None if is_first else _since(load, fit, source_hash)

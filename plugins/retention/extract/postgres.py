@@ -43,7 +43,8 @@ def relation(source: SqlSource) -> sql.Composable:
     """The source's table or query as an item of FROM."""
     if source.table is not None:
         return sql.Identifier(*source.table.split("."))
-    return sql.SQL("({}) as source").format(sql.SQL(str(source.query).rstrip().rstrip(";")))
+    # The query may end in a comment.
+    return sql.SQL("({}\n) as source").format(sql.SQL(str(source.query).rstrip().rstrip(";")))
 
 
 class PostgresReader:
@@ -58,7 +59,9 @@ class PostgresReader:
         self.conn.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with without_values(self.table, "reading the source"), self.conn.cursor() as cur:
             cur.execute(
-                "set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local extra_float_digits = 1"
+                "set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set local extra_float_digits = 1;"
+                # The session waits while the warehouse works on what it gave.
+                " set local idle_in_transaction_session_timeout = 0"
             )
             cur.execute("select transaction_timestamp()")
             row = cur.fetchone()

@@ -39,6 +39,7 @@ SNAPSHOTS: dict[str, tuple[str, ...]] = {
             "set session time_zone = '+00:00'",
             # The warehouse may be slower than the source thinks proper.
             "set session net_write_timeout = 3600",
+            "set session wait_timeout = 28800",
             "start transaction with consistent snapshot, read only",
         ),
     ),
@@ -145,8 +146,8 @@ def relation(source: SqlSource, names: Sequence[str]) -> sa.FromClause:
     if source.table is not None:
         schema, _, name = source.table.rpartition(".")
         return sa.table(name, *columns, schema=schema or None)
-    # A colon begins no parameter here.
-    query = str(source.query).rstrip().rstrip(";").replace(":", r"\:")
+    # A colon begins no parameter here, and the query may end in a comment.
+    query = str(source.query).rstrip().rstrip(";").replace(":", r"\:") + "\n"
     return sa.text(query).columns(*columns).subquery("source")
 
 

@@ -86,6 +86,13 @@ def record(cur: Cursor, table: Table, first_ids: Sequence[int]) -> None:
 
 def count_not_restated(cur: Cursor, table: Table, load_id: int, first_ids: Sequence[int]) -> None:
     """Book in ops.files how many keys each file read again by this load had stated before and does not state now."""
+    # Statements have no index by file, which each statement of each load would pay for: look only when one was read.
+    cur.execute(
+        "select exists (select from ops.files where file_id = any(%s::bigint[]) and load_id < %s)",
+        (list(first_ids), load_id),
+    )
+    if cur.fetchone() != (True,):
+        return
     cur.execute(
         "update ops.files as fresh set keys_not_restated = counted.keys from ("
         " select f.file, count(*) as keys from unnest(%(ids)s::bigint[]) with ordinality as first (file_id, number)"

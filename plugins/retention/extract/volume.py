@@ -39,6 +39,15 @@ def refuse_lost_keys(table: Table, live_keys: int, lost: int) -> None:
         )
 
 
+def refuse_more_than_accepted(table: Table, least_keys: int, source_keys: int) -> None:
+    """Raise DeletesRefusedError when the source lost more keys since somebody accepted that it has `least_keys`."""
+    if is_large_loss(table, least_keys - source_keys, least_keys):
+        raise DeletesRefusedError(
+            f"{table.name}: the source has {source_keys:,} of the {least_keys:,} keys that were accepted "
+            f"(ratio {source_keys / least_keys:.2f}): refusing. {NOTHING_LOADED} {_way_out(table)}"
+        )
+
+
 def refuse_old_snapshot(table: Table, previous: Previous, latest: datetime | None) -> None:
     """Raise VolumeError when the source's latest write is before one that the last load saw.
 
@@ -55,21 +64,26 @@ def refuse_old_snapshot(table: Table, previous: Previous, latest: datetime | Non
     )
 
 
-def refuse_few_rows(cur: Cursor, table: Table, result: LoadResult) -> None:
+def refuse_few_rows(cur: Cursor, table: Table, result: LoadResult, previous_at: datetime | None) -> None:
     """Raise VolumeError when a load has far fewer new or changed rows than usual; whole reads are not judged.
 
-    Of files those count that were never seen before; a load without any is a warning of the raw checks.
+    `previous_at` is the last load's snapshot. Of files those count that were never seen before, all and the smallest;
+    a load without any is a warning of the raw checks.
     """
-    usual = _files_usual(cur, table, result) if result.snapshot_at is None else _incremental_usual(cur, table, result)
-    if usual is None or len(usual.before) < LEAST_LOADS:
-        return
-    middle = median(usual.before)
-    if middle < LEAST_MEDIAN or usual.now >= table.min_rows_ratio * middle:
-        return
-    raise VolumeError(
-        f"{table.name}: {usual.now:,} {usual.what}, the last {len(usual.before)} such loads had a median of "
-        f"{middle:,.0f} (ratio {usual.now / middle:.2f}): refusing. {NOTHING_LOADED} {_way_out(table)}"
-    )
+    if result.snapshot_at is None:
+        usuals = _files_usuals(cur, table, result)
+    else:
+        usuals = _incremental_usuals(cur, table, result, previous_at)
+    for usual in usuals:
+        if len(usual.before) < LEAST_LOADS:
+            continue
+        middle = median(usual.before)
+        if middle < LEAST_MEDIAN or usual.now >= table.min_rows_ratio * middle:
+            continue
+        raise VolumeError(
+            f"{table.name}: {usual.now:,} {usual.what}, the last {len(usual.before)} such loads had a median of "
+            f"{middle:,.0f} (ratio {usual.now / middle:.2f}): refusing. {NOTHING_LOADED} {_way_out(table)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -81,9 +95,9 @@ class _Usual:
     before: list[int]
 
 
-def _incremental_usual(cur: Cursor, table: Table, result: LoadResult) -> _Usual | None:
+def _incremental_usuals(cur: Cursor, table: Table, result: LoadResult, previous_at: datetime | None) -> list[_Usual]:
     if result.watermark_from is None or result.snapshot_at is None:
-        return None
+        return []
     cur.execute(
         "select rows_appended - keys_deleted, snapshot_at from ops.loads"
         " where table_name = %s and not is_forced and watermark_from is not null and snapshot_at is not null"
@@ -93,30 +107,41 @@ def _incremental_usual(cur: Cursor, table: Table, result: LoadResult) -> _Usual 
     before = cur.fetchall()
     times = [at for _, at in before]
     intervals = [later - earlier for later, earlier in pairwise(times)]
-    is_soon = bool(intervals) and result.snapshot_at - times[0] < LEAST_INTERVAL * _median(intervals)
+    since_last = None if previous_at is None else result.snapshot_at - previous_at
+    is_soon = bool(intervals) and since_last is not None and since_last < LEAST_INTERVAL * _median(intervals)
     if is_soon:
-        return None
+        return []
     now = result.rows_appended - result.keys_deleted
-    return _Usual("new or changed rows in the source", now, [int(rows) for rows, _ in before])
+    return [_Usual("new or changed rows in the source", now, [int(rows) for rows, _ in before])]
 
 
-def _files_usual(cur: Cursor, table: Table, result: LoadResult) -> _Usual | None:
-    rows = rows_of_new_files(cur, table.name, USUAL_LOADS + 1)
-    if not rows or rows[0][0] != result.load_id:
-        return None
-    return _Usual("rows in new files", rows[0][1], [count for _, count in rows[1:]])
+def _files_usuals(cur: Cursor, table: Table, result: LoadResult) -> list[_Usual]:
+    found = _new_files(cur, table.name, USUAL_LOADS + 1)
+    if not found or found[0][0] != result.load_id:
+        return []
+    _, rows, smallest = zip(*found, strict=True)
+    return [
+        _Usual("rows in new files", rows[0], list(rows[1:])),
+        # A short file that was refused comes again beside the next night's, which would hide it.
+        _Usual("rows in the smallest new file", smallest[0], list(smallest[1:])),
+    ]
 
 
 def rows_of_new_files(cur: Cursor, table: str, loads: int) -> list[tuple[int, int]]:
     """(load, rows) of the last loads that found files never seen before, the last first."""
+    return [(load_id, rows) for load_id, rows, _ in _new_files(cur, table, loads)]
+
+
+def _new_files(cur: Cursor, table: str, loads: int) -> list[tuple[int, int, int]]:
+    """(load, rows, rows of its smallest file) of the same loads."""
     cur.execute(
-        "select files.load_id, sum(files.rows_read) from ops.files as files"
+        "select files.load_id, sum(files.rows_read), min(files.rows_read) from ops.files as files"
         " inner join (select file, min(load_id) as load_id from ops.files where table_name = %(table)s group by file)"
         " as first_seen on files.file = first_seen.file and files.load_id = first_seen.load_id"
         " where files.table_name = %(table)s group by files.load_id order by files.load_id desc limit %(loads)s",
         {"table": table, "loads": loads},
     )
-    return [(int(load_id), int(rows)) for load_id, rows in cur.fetchall()]
+    return [(int(load_id), int(rows), int(smallest)) for load_id, rows, smallest in cur.fetchall()]
 
 
 def _median(intervals: list[timedelta]) -> timedelta:

@@ -11,6 +11,7 @@ from retention.extract.acceptance import Proposal
 from retention.local import settings
 from retention.local.home import Home, LocalError
 from retention.sources.profile import load_profile
+from retention.warehouse import batches
 
 
 def propose_drift(home: Home, table: str) -> Proposal:
@@ -52,8 +53,7 @@ def _warehouse(home: Home) -> Iterator[Cursor]:
 
 
 def _open_night(cur: Cursor) -> int:
-    cur.execute("select batch_id, state from ops.batches where kind = 'nightly' order by as_of desc limit 1")
-    row = cur.fetchone()
-    if row is None or row[1] == "published":
+    batch_id = batches.unfinished_night(cur)
+    if batch_id is None:
         raise LocalError("no night is unfinished. Nothing was accepted: a loss is accepted for the night it stopped.")
-    return int(row[0])
+    return batch_id

@@ -12,34 +12,44 @@ from psycopg2.extensions import make_dsn
 from retention import backup
 from retention.erasure.acts import read_hashes
 from retention.local import settings
-from retention.local.erasing import eraser
+from retention.local.erasing import dsn, eraser
 from retention.local.home import Home, LocalError
 from retention.local.postgres import binary
 from retention.sources.contract import create_raw_tables
 from retention.warehouse.install import install_schemas
 
 WAREHOUSE = "warehouse"
+#: What a server of one's own needs besides RETENTION_ADMIN_URL.
+NEEDED = ("AIRFLOW_CONN_WAREHOUSE_ETL", "AIRFLOW_CONN_WAREHOUSE_PUBLISHER", "RETENTION_WORK")
 
 
 @dataclass(frozen=True)
 class Place:
-    """The server whose warehouse is meant: a superuser's DSN, etl's of the warehouse, and the folder of backups."""
+    """The server whose warehouse is meant: a superuser's DSN, the roles' of its warehouse, the folder of backups."""
 
     admin_dsn: str
     etl_dsn: str
+    publisher_dsn: str
     folder: Path
 
 
 def place(home: Home, environment: Mapping[str, str] = os.environ) -> Place:
-    """The server of RETENTION_ADMIN_URL if that is set (production), else this machine's."""
+    """The server of RETENTION_ADMIN_URL if that is set (production), else this machine's.
+
+    LocalError when it is set and what erases there (the roles' connections, the folder of acts) is not.
+    """
     folder = Path(environment.get("RETENTION_BACKUPS") or home.folder / "backups")
     admin = environment.get("RETENTION_ADMIN_URL")
     if admin is None:
-        return Place(home.cluster.dsn("postgres"), settings.dsn(home, WAREHOUSE, "etl"), folder)
-    password = environment.get("RETENTION_PASSWORD_ETL")
-    if password is None:
-        raise LocalError("RETENTION_ADMIN_URL is set and RETENTION_PASSWORD_ETL is not. Nothing was done.")
-    return Place(admin, make_dsn(admin, dbname=WAREHOUSE, user="etl", password=password), folder)
+        etl, publisher = (settings.dsn(home, WAREHOUSE, role) for role in ("etl", "publisher"))
+        return Place(home.cluster.dsn("postgres"), etl, publisher, folder)
+    missing = [name for name in NEEDED if not environment.get(name)]
+    if missing:
+        raise LocalError(
+            f"RETENTION_ADMIN_URL is set and not {', '.join(missing)}: erasures would be looked for on this machine. "
+            "Nothing was done. See docs/runbooks/backup.md"
+        )
+    return Place(admin, dsn(environment, "etl"), dsn(environment, "publisher"), folder)
 
 
 def back_up(where: Place) -> tuple[Path, backup.Backup]:
@@ -63,8 +73,10 @@ def choose(where: Place, name: str | None) -> Path:
 def restore(home: Home, where: Place, path: Path) -> backup.Restored:
     """Restore a backup in the place of the warehouse, with the rights and schemas of the present code.
 
-    Whom the acts in the work folder are about is erased again before anybody can read the restored warehouse.
+    Whom the acts in the work folder are about, or who is on the list of the warehouse that is replaced, is erased again
+    before anybody can read the restored one.
     """
+    known = suppressed(where.admin_dsn, WAREHOUSE)
 
     def prepare(database: str) -> None:
         with closing(psycopg2.connect(make_dsn(where.admin_dsn, dbname=database))) as conn:
@@ -72,12 +84,26 @@ def restore(home: Home, where: Place, path: Path) -> backup.Restored:
         with closing(psycopg2.connect(make_dsn(where.etl_dsn, dbname=database))) as conn:
             create_raw_tables(conn)
         erasing = eraser(home)
-        if read_hashes(erasing.work):
+        if known or read_hashes(erasing.work):
             of_the_restored = replace(
                 erasing,
-                etl_dsn=make_dsn(erasing.etl_dsn, dbname=database),
-                publisher_dsn=make_dsn(erasing.publisher_dsn, dbname=database),
+                etl_dsn=make_dsn(where.etl_dsn, dbname=database),
+                publisher_dsn=make_dsn(where.publisher_dsn, dbname=database),
             )
-            of_the_restored.replay("retention restore")
+            of_the_restored.replay("retention restore", known)
 
     return backup.restore(where.admin_dsn, WAREHOUSE, path, binary, prepare)
+
+
+def suppressed(admin_dsn: str, database: str) -> list[str]:
+    """Hashes of the persons on the list of `database`; none when it is not there."""
+    with closing(psycopg2.connect(make_dsn(admin_dsn, dbname="postgres"))) as server, server.cursor() as cur:
+        cur.execute("select exists (select from pg_database where datname = %s)", (database,))
+        if cur.fetchone() != (True,):
+            return []
+    with closing(psycopg2.connect(make_dsn(admin_dsn, dbname=database))) as conn, conn.cursor() as cur:
+        cur.execute("select to_regclass('ops.suppressions') is not null")
+        if cur.fetchone() != (True,):
+            return []
+        cur.execute("select subject_hash from ops.suppressions where kind = 'party' order by 1")
+        return [subject for (subject,) in cur.fetchall()]

@@ -1,6 +1,7 @@
 """`retention erase` and `retention upkeep`: of this machine's warehouse, or of the one that the environment names."""
 
 import os
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,8 @@ def _environment(home: Home) -> dict[str, str]:
     return dict(os.environ) if os.environ.get("AIRFLOW_CONN_WAREHOUSE_ETL") else settings.environment(home)
 
 
-def _dsn(environment: dict[str, str], role: str) -> str:
+def dsn(environment: Mapping[str, str], role: str) -> str:
+    """The role's URL of the warehouse, as the environment has it."""
     return environment[f"AIRFLOW_CONN_WAREHOUSE_{role.upper()}"].replace("postgres://", "postgresql://", 1)
 
 
@@ -32,8 +34,8 @@ def eraser(home: Home) -> Eraser:
     environment = _environment(home)
     work, drops = Path(environment.get("RETENTION_WORK") or home.work), environment.get("RETENTION_DROPS")
     return Eraser(
-        etl_dsn=_dsn(environment, "etl"),
-        publisher_dsn=_dsn(environment, "publisher"),
+        etl_dsn=dsn(environment, "etl"),
+        publisher_dsn=dsn(environment, "publisher"),
         project=home.project,
         work=work,
         key=environment.get(KEY_VARIABLE, ""),
@@ -45,7 +47,7 @@ def eraser(home: Home) -> Eraser:
 def upkeep(home: Home) -> list[Done]:
     """Apply the periods as of the last published night; LocalError before there is one."""
     environment = _environment(home)
-    etl = _dsn(environment, "etl")
+    etl = dsn(environment, "etl")
     with closing(psycopg2.connect(etl)) as conn, conn.cursor() as cur:
         cur.execute("select max(as_of) from ops.batches where state = 'published'")
         (as_of,) = cur.fetchone() or (None,)

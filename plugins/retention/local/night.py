@@ -19,6 +19,7 @@ from retention.local import settings
 from retention.local.api import Api
 from retention.local.console import Progress
 from retention.local.home import Home
+from retention.warehouse import batches
 
 DAG_ID = "nightly"
 #: Tells a person when the night failed; it is no step of the night and is not shown as one.
@@ -75,7 +76,16 @@ def is_published(home: Home, as_of: datetime) -> bool:
         return cur.fetchone() is not None
 
 
-def launch(api: Api, as_of: datetime) -> str:
+def is_loaded_since_check(home: Home, as_of: datetime) -> bool:
+    """Whether a table of the night of `as_of` was loaded again after check_raw had passed."""
+    with closing(psycopg2.connect(settings.dsn(home, "warehouse", "etl"))) as conn:
+        with conn, conn.cursor() as cur:
+            cur.execute("select batch_id from ops.batches where kind = 'nightly' and as_of = %s", (as_of,))
+            row = cur.fetchone()
+        return row is not None and bool(batches.loaded_since_check(conn, row[0]))
+
+
+def launch(home: Home, api: Api, as_of: datetime) -> str:
     """Trigger the night of `as_of`, or have an unfinished one go on; returns its run id."""
     run_id = run_id_of(as_of)
     api.ensure_pool(SOURCE_POOL, SOURCE_SLOTS, POOL_NOTE)
@@ -87,8 +97,9 @@ def launch(api: Api, as_of: datetime) -> str:
         state = None
     if state is None:
         api.trigger(DAG_ID, run_id, (as_of - timedelta(days=1), as_of))
-    elif state == "success":
-        # Airflow says it is done, the warehouse does not: the warehouse was made anew since.
+    elif state == "success" or is_loaded_since_check(home, as_of):
+        # Airflow says it is done, the warehouse does not: the warehouse was made anew since. Or what was loaded again
+        # is to be checked: loads that are committed are not repeated.
         api.clear(DAG_ID, run_id, only_failed=False)
     else:
         api.clear(DAG_ID, run_id, only_failed=True)

@@ -7,6 +7,7 @@ import psycopg2
 from retention.local import settings
 from retention.local.home import Home, LocalError
 from retention.night import Night
+from retention.warehouse import batches
 
 
 def reload_table(home: Home, table: str) -> int:
@@ -23,9 +24,8 @@ def reload_table(home: Home, table: str) -> int:
 def unfinished_night(home: Home, run_id: str) -> tuple[Night, int] | None:
     """The last night and its batch, to work on as `run_id`; None when it is published."""
     with closing(psycopg2.connect(settings.dsn(home, "warehouse", "etl"))) as conn, conn.cursor() as cur:
-        cur.execute("select batch_id, state from ops.batches order by as_of desc limit 1")
-        row = cur.fetchone()
-    if row is None or row[1] == "published":
+        batch_id = batches.unfinished_night(cur)
+    if batch_id is None:
         return None
     environment, sources = settings.environment(home), settings.source_dsns(home)
     night = Night(
@@ -38,4 +38,4 @@ def unfinished_night(home: Home, run_id: str) -> tuple[Night, int] | None:
         run_id=run_id,
         environment=environment,
     )
-    return night, int(row[0])
+    return night, batch_id

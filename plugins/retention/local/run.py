@@ -38,7 +38,7 @@ def run_next(home: Home, progress: Progress, morning: date | None) -> Finished:
         with progress.doing("Airflow"):
             api = starting.result()
         progress.say(f"night of {as_of:%Y-%m-%d %H:%M} Moscow")
-        run_id = night.launch(api, as_of)
+        run_id = night.launch(home, api, as_of)
         with progress.live("waiting for the scheduler"):
             failures = night.follow(home, run_id, progress)
     if failures or not night.is_published(home, as_of):

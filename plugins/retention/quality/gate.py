@@ -46,7 +46,7 @@ def run_gate(
         if verdict.critical_failures:
             raise GateFailed(gate, verdict, what_is_served(conn))
         if gate == "raw":
-            quarantine.settle(conn, batch_id, suites)
+            quarantine.settle(conn, batch_id, suites, tables)
     passed = sum(check.is_passed for check in checks)
     log.info("gate %s: %d checks passed, %d warnings", gate, passed, len(verdict.warnings))
     return verdict

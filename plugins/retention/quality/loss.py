@@ -42,6 +42,9 @@ _LIVE_BEFORE = sql.SQL(
     " select distinct on (subscription_id) * from {raw} where _load_id <> all(%(pending)s)"
     " order by subscription_id, _load_id desc) as latest where {is_live}"
 )
+#: The same without a walk through all versions, as far as a transform has come.
+_STAGED = sql.Identifier("staging", "stg_crm__subscriptions")
+_LIVE_STAGED = sql.SQL("select count(*) from (select *, 'u' as _op from {staged}) as latest where {is_live}")
 #: Each key's latest version among tonight's loads (`now`) beside its latest of the loads before (`old`).
 _COMPARED = sql.SQL(
     "with now as materialized ("
@@ -79,14 +82,14 @@ def check_loss(dsn: str, batch_id: int) -> Verdict:
 
 def _endings(cur: Cursor, tables: Mapping[str, Table], pending: Mapping[str, Sequence[int]]) -> list[Check]:
     """Subscriptions that were live and are not any more, by their own row and by their events."""
+    if not any(_has_rows(cur, name, pending.get(name, ())) for name in (SUBSCRIPTIONS, EVENTS)):
+        return []
     cur.execute(
         "select as_of, greatest(round(extract(epoch from as_of - prev_as_of) / 86400), 1)::int from ops.current_run"
     )
     as_of, nights = cur.fetchone() or (None, 1)
     given = {"as_of": as_of, "pending": list(pending.get(SUBSCRIPTIONS, ())), "endings": list(ENDINGS)}
-    is_live = _IS_LIVE.format(sql.SQL("latest"))
-    cur.execute(_LIVE_BEFORE.format(raw=raw_identifier(SUBSCRIPTIONS), is_live=is_live), given)
-    (live,) = cur.fetchone() or (0,)
+    live = _live_before(cur, given)
     if not live:
         return []
     was_live = sql.SQL("{} and not {}").format(_IS_LIVE.format(sql.SQL("old")), _IS_LIVE.format(sql.SQL("now")))
@@ -111,9 +114,37 @@ def _endings(cur: Cursor, tables: Mapping[str, Table], pending: Mapping[str, Seq
     return checks
 
 
+def _live_before(cur: Cursor, given: Mapping[str, object]) -> int:
+    """Subscriptions that were live before tonight: by staging, unless it does not exist or has tonight's loads."""
+    is_live = _IS_LIVE.format(sql.SQL("latest"))
+    cur.execute(
+        "select to_regclass(%s) is not null and not exists ("
+        " select from ops.load_consumption where load_id = any(%s::bigint[]))",
+        (_STAGED.as_string(cur), given["pending"]),
+    )
+    if cur.fetchone() == (True,):
+        cur.execute(_LIVE_STAGED.format(staged=_STAGED, is_live=is_live), given)
+    else:
+        cur.execute(_LIVE_BEFORE.format(raw=raw_identifier(SUBSCRIPTIONS), is_live=is_live), given)
+    (live,) = cur.fetchone() or (0,)
+    return int(live)
+
+
 def _usage_month(cur: Cursor, loads: Sequence[int]) -> list[Check]:
-    """The last whole month's subscriptions with usage against the month before: who has no row fell silent."""
-    cur.execute("select extract(day from as_of at time zone 'UTC') <= %s from ops.current_run", (FIRST_DAYS,))
+    """The last whole month's subscriptions with usage against the month before: who has no row fell silent.
+
+    Once a night of this month has found it whole, nothing is looked at.
+    """
+    cur.execute(
+        "select extract(day from run.as_of at time zone 'UTC') <= %s and not exists ("
+        " select from ops.checks as c inner join ops.batches as b using (batch_id)"
+        " where c.gate = 'volume' and c.table_name = %s and c.check_name = 'month_is_whole' and c.is_passed"
+        # Of this night itself it is booked anew.
+        " and b.batch_id <> run.batch_id and b.as_of < run.as_of"
+        " and b.as_of >= date_trunc('month', run.as_of at time zone 'UTC') at time zone 'UTC')"
+        " from ops.current_run as run",
+        (FIRST_DAYS, USAGE),
+    )
     (is_early,) = cur.fetchone() or (False,)
     if not is_early or not _has_rows(cur, USAGE, loads):
         return []

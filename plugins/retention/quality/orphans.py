@@ -12,10 +12,10 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from retention.quality.quarantine import can_be_set_aside, is_tolerable, too_many
-from retention.quality.raw_versions import key_of, latest_version, tonights_rows
+from retention.quality.raw_versions import has_no_parent, key_of, latest_version, tonights_rows
 from retention.quality.suites import Suite
 from retention.quality.verdict import MAX_KEYS, Check
-from retention.sources.contract import Table, load_contract, raw_identifier
+from retention.sources.contract import Table, load_contract
 
 
 def examine_orphans(
@@ -53,11 +53,7 @@ def _find(cur: Cursor, batch_id: int, table: Table, column: str, parent: str, lo
         "parent": sql.Literal(parent),
         "batch": sql.Literal(batch_id),
         "key": key_of(table, "r"),
-        "is_orphan": sql.SQL("{0} is not null and not exists (select from {1} as parents where {2} = {0})").format(
-            sql.Identifier("r", column),
-            raw_identifier(parent),
-            sql.Identifier("parents", load_contract().tables[parent].key[0]),
-        ),
+        "is_orphan": has_no_parent("r", column, parent),
     }
     cur.execute(
         sql.SQL(
@@ -78,7 +74,10 @@ def _find(cur: Cursor, batch_id: int, table: Table, column: str, parent: str, lo
         sql.SQL(
             """
             insert into found_orphans (table_name, column_name, key, load_id, parent_table, batch_id)
-            select {table}, {column}, {key}, r._load_id, {parent}, {batch}
+            select {table}, {column}, {key}, r._load_id, {parent}, coalesce((
+                select min(known.batch_id) from ops.orphans as known
+                where known.table_name = {table} and known.column_name = {column} and known.key = {key}
+            ), {batch})
             from ({rows}) as r
             where {is_orphan} and not exists (
                 select from found_orphans as older

@@ -6,7 +6,7 @@ version that is not, and comes back when a newer one passes, or when it passes a
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from psycopg2 import sql
@@ -14,10 +14,10 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from retention.quality.predicates import failing_rows
-from retention.quality.raw_versions import key_of, latest_version, tonights_rows
+from retention.quality.raw_versions import has_key, has_no_parent, key_of, latest_version, tonights_rows
 from retention.quality.suites import Expectation, Suite
 from retention.quality.verdict import Check
-from retention.sources.contract import Table, load_contract
+from retention.sources.contract import Table, load_contract, raw_identifier
 
 log = logging.getLogger(__name__)
 
@@ -143,8 +143,11 @@ def _collect(
     return int(failing), [int(count) for count in counts]
 
 
-def settle(conn: Connection, batch_id: int, suites: Sequence[Suite]) -> Settled:
-    """Make what the gate found true, in one transaction: remember orphans, set aside, let back. Safe to repeat."""
+def settle(conn: Connection, batch_id: int, suites: Sequence[Suite], supplied: Collection[str] | None) -> Settled:
+    """Make what the gate found true, in one transaction: remember orphans, set aside, let back. Safe to repeat.
+
+    `supplied`: the tables of the profile (None: all); only references among them are looked at.
+    """
     with conn, conn.cursor() as cur:
         cur.execute(
             """
@@ -168,12 +171,50 @@ def settle(conn: Connection, batch_id: int, suites: Sequence[Suite]) -> Settled:
             (batch_id,),
         )
         set_aside = int(cur.rowcount)
+        cur.execute("select distinct table_name from failing_versions")
+        failing = {name for (name,) in cur.fetchall()}
+        set_aside += sum(_set_older_aside(cur, batch_id, suite, supplied) for suite in suites if suite.table in failing)
         cur.execute("select distinct table_name from ops.quarantine where released_batch_id is null")
         tables = {name for (name,) in cur.fetchall()}
         released = sum(_release(cur, batch_id, suite) for suite in suites if suite.table in tables)
     if set_aside or released:
         log.warning("quarantine: %d versions set aside, %d let back", set_aside, released)
     return Settled(set_aside, released)
+
+
+def _set_older_aside(cur: Cursor, batch_id: int, suite: Suite, supplied: Collection[str] | None) -> int:
+    """Set aside older versions of the failing keys that fail, too: staging would show one of them; returns how many."""
+    table = load_contract().tables[suite.table]
+    conditions = [failing_rows(e, "r") for e in suite.expectations if e.severity == "critical"]
+    fails: list[sql.Composable] = [condition for condition in conditions if condition is not None]
+    fails += [
+        has_no_parent("r", column, parent)
+        for column, parent in table.references.items()
+        if supplied is None or {table.name, parent} <= set(supplied)
+    ]
+    if not fails:
+        return 0
+    cur.execute(
+        sql.SQL(
+            """
+            insert into ops.quarantine (table_name, load_id, key, checks, batch_id)
+            select {table}, r._load_id, bad.key, array['older version of a row set aside'], {batch}
+            from (
+                select key, max(load_id) as load_id from failing_versions where table_name = {table} group by key
+            ) as bad
+            inner join {raw} as r on {same} and r._op = 'u' and r._load_id < bad.load_id
+            where {fails}
+            on conflict do nothing
+            """
+        ).format(
+            table=sql.Literal(table.name),
+            batch=sql.Literal(batch_id),
+            raw=raw_identifier(table.name),
+            same=has_key(table, "r", "bad.key"),
+            fails=sql.SQL(" or ").join(fails),
+        )
+    )
+    return int(cur.rowcount)
 
 
 def _release(cur: Cursor, batch_id: int, suite: Suite) -> int:
@@ -206,6 +247,7 @@ def _release(cur: Cursor, batch_id: int, suite: Suite) -> int:
             update ops.quarantine as q
             set
                 released_batch_id = {batch},
+                changed_at = clock_timestamp(),
                 released_because = case
                     when whole.op is distinct from 'u' then 'deleted'
                     when whole.load_id = q.load_id then 'passes'

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from psycopg2 import sql
 
-from retention.sources.contract import Table, raw_identifier
+from retention.sources.contract import Table, load_contract, raw_identifier
 
 
 def tonights_rows(table: Table, load_ids: Sequence[int], columns: Sequence[str]) -> sql.Composed:
@@ -38,6 +38,15 @@ def has_key(table: Table, row: str, key: str) -> sql.Composed:
             sql.Identifier(row, column), sql.SQL(key), sql.Literal(column), sql.SQL(table.columns[column].type)
         )
         for column in table.key
+    )
+
+
+def has_no_parent(row: str, column: str, parent: str) -> sql.Composed:
+    """Condition: `row` (an alias) names a parent in `column` that the table `parent` has never held."""
+    return sql.SQL("{0} is not null and not exists (select from {1} as parents where {2} = {0})").format(
+        sql.Identifier(row, column),
+        raw_identifier(parent),
+        sql.Identifier("parents", load_contract().tables[parent].key[0]),
     )
 
 

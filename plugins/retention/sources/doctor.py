@@ -177,7 +177,8 @@ def _mapped(
         mapped={field.name: _origin(field) for field in mapping.mapped},
         missing_required=required,
         missing=tuple(name for name in lacking if name not in required),
-        unmapped=mapping.unused,
+        # Where no name is known, it may be a file without a header: its first row's values are not shown.
+        unmapped=mapping.unused if any(field.source is not None for field in mapping.mapped) else (),
         problem=problem,
     )
 

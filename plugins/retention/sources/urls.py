@@ -20,6 +20,15 @@ POSTGRES_PORT = 5432
 EXTRA_KEY = "__extra__"
 
 
+NOT_A_URL = "the connection's URL is not one: percent-encode its user and its password"
+#: A host of a URL with its port, as it may be.
+HOST = re.compile(r"(\[[^\]]*\]|[^:@]*)(:\d*)?")
+
+
+class UrlError(ValueError):
+    """What is given for a URL is none; the message holds nothing of it."""
+
+
 def connection_url(
     conn_type: str | None,
     login: str | None = None,
@@ -50,7 +59,10 @@ def connection_url(
 
 
 def url_of_variable(value: str) -> str:
-    """The same from an AIRFLOW_CONN_* variable: a Connection as JSON or as Airflow's URI."""
+    """The same from an AIRFLOW_CONN_* variable: a Connection as JSON or as Airflow's URI.
+
+    Raises UrlError for a URI that would be cut inside its password, ValueError for other texts.
+    """
     if value.lstrip().startswith("{"):
         given: dict[str, Any] = json.loads(value)
         extra = given.get("extra") or {}
@@ -63,9 +75,18 @@ def url_of_variable(value: str) -> str:
             given.get("schema"),
             json.loads(extra) if isinstance(extra, str) else extra,
         )
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        raise UrlError(NOT_A_URL) from None
     kind = _normalised(parts.scheme)
-    if kind == "postgres" and EXTRA_KEY not in value:
+    is_libpq = kind == "postgres" and EXTRA_KEY not in value
+    # To libpq a password ends at the first @ or /, also behind a question mark.
+    place = value.partition("://")[2].partition("/")[0] if is_libpq else parts.netloc
+    hosts = re.split("[?#]", place.partition("@")[2] if "@" in place else place)[0]
+    if not all(HOST.fullmatch(host) for host in hosts.split(",")):
+        raise UrlError(NOT_A_URL)
+    if is_libpq:
         # It is libpq's already.
         return re.sub(r"^[a-z]+://", "postgresql://", value)
     extra = dict(parse_qsl(parts.query, keep_blank_values=True))

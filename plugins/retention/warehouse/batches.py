@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 if TYPE_CHECKING:
     from retention.rebuild import Comparison
@@ -132,19 +133,49 @@ def consume_loads(conn: Connection, batch_id: int) -> int:
         return cur.rowcount
 
 
+def last_load(conn: Connection, batch_id: int) -> int:
+    """The batch's latest load; 0 when it has none. check_raw books it: up to there the batch is checked."""
+    with conn, conn.cursor() as cur:
+        cur.execute("select coalesce(max(load_id), 0) from ops.loads where batch_id = %s", (batch_id,))
+        (load_id,) = cur.fetchone() or (0,)
+    return int(load_id)
+
+
+def loaded_since_check(conn: Connection, batch_id: int) -> list[str]:
+    """Tables that were loaded again after the check_raw that let the batch pass; none while it has not."""
+    with conn, conn.cursor() as cur:
+        # By number, not by time: clocks jump.
+        cur.execute(
+            """select distinct l.table_name from ops.loads l join ops.steps s using (batch_id)
+            where batch_id = %s and s.step = 'check_raw' and l.load_id > (s.detail ->> 'last_load')::bigint
+            order by 1""",
+            (batch_id,),
+        )
+        return [name for (name,) in cur.fetchall()]
+
+
+def refuse_unchecked_loads(conn: Connection, batch_id: int) -> None:
+    """BatchError when a reload or replay brought rows that check_raw, and what it sets aside, never saw."""
+    if tables := loaded_since_check(conn, batch_id):
+        raise BatchError(
+            f"batch {batch_id}: {', '.join(tables)} loaded again since check_raw passed. Nothing was done: those rows "
+            "are not checked. Clear check_raw and what follows it, or `retention run`, which does so."
+        )
+
+
+def unfinished_night(cur: Cursor) -> int | None:
+    """The batch of the last night; None when there is none or it is published."""
+    cur.execute("select batch_id, state from ops.batches where kind = 'nightly' order by as_of desc limit 1")
+    row = cur.fetchone()
+    return None if row is None or row[1] == "published" else int(row[0])
+
+
 @dataclass
 class Step:
     """What a running step reports when it ends."""
 
     rows: int | None = None
     detail: dict[str, Any] = field(default_factory=dict)
-
-
-def is_done(conn: Connection, batch_id: int, step: str) -> bool:
-    """Whether the step of this batch finished."""
-    with conn, conn.cursor() as cur:
-        cur.execute("select 1 from ops.steps where batch_id = %s and step = %s", (batch_id, step))
-        return cur.fetchone() is not None
 
 
 @contextmanager

@@ -113,6 +113,8 @@ create table if not exists ops.accepted_losses (
     accepted_at timestamptz not null default clock_timestamp()
 );
 create index if not exists accepted_losses_by_batch on ops.accepted_losses (batch_id, table_name);
+-- Keys that the source had when the loss was accepted: far fewer are another loss. Null: any number passes.
+alter table ops.accepted_losses add column if not exists least_keys bigint;
 
 create table if not exists raw.rejects (
     reject_id bigint generated always as identity primary key,
@@ -127,6 +129,7 @@ create index if not exists rejects_by_load on raw.rejects (load_id);
 
 -- Rejects are open until a load has read their file, or table, again.
 alter table raw.rejects add column if not exists replayed_load_id bigint;
+create index if not exists rejects_open_by_table on raw.rejects (table_name) where replayed_load_id is null;
 -- What the next load of a table is asked to read again: a file, or (null) the table whole; load_id: which load did.
 create table if not exists ops.replays (
     replay_id bigint generated always as identity primary key,
@@ -262,8 +265,9 @@ create table if not exists ops.checks (
     checked_at timestamptz not null default clock_timestamp()
 );
 alter table ops.checks drop constraint if exists checks_gate_check;
-alter table ops.checks
-    add constraint checks_gate_check check (gate in ('volume', 'raw', 'marts', 'reconciliation')) not valid;
+alter table ops.checks add constraint checks_gate_check check (
+    gate in ('volume', 'raw', 'marts', 'reconciliation')
+) not valid;
 create index if not exists checks_by_batch on ops.checks (batch_id, gate);
 -- A critical failure whose rows were set aside: the night went on without them.
 alter table ops.checks add column if not exists is_quarantined boolean not null default false;
@@ -279,30 +283,39 @@ create table if not exists ops.quarantine (
     batch_id bigint not null references ops.batches,
     released_batch_id bigint references ops.batches,
     released_because text check (released_because in ('passes', 'replaced', 'deleted')),
+    changed_at timestamptz not null default clock_timestamp(),
     check ((released_batch_id is null) = (released_because is null))
 );
+alter table ops.quarantine add column if not exists changed_at timestamptz not null default clock_timestamp();
 create unique index if not exists quarantine_once on ops.quarantine (table_name, load_id, key)
 where released_batch_id is null;
 
 -- What staging has to know of it: which versions are not shown in this batch, and which of them became so, or ceased to
--- be, since the last batch that was transformed.
+-- be, since the last batch that was transformed. A batch may go through the gate again after its transform and then
+-- die: what changed there is told by the clock.
 create or replace view ops.set_aside as
 select
     quarantine.table_name,
     quarantine.load_id,
     quarantine.key,
     quarantine.released_batch_id is null or quarantine.released_batch_id > run.batch_id as is_set_aside,
-    greatest(quarantine.batch_id, quarantine.released_batch_id) > coalesce(staged.batch_id, 0) as is_changed
+    greatest(quarantine.batch_id, quarantine.released_batch_id) > coalesce(staged.batch_id, 0)
+    or coalesce(quarantine.changed_at > staged.finished_at, false) as is_changed
 from ops.quarantine as quarantine
 cross join ops.current_run as run
 left join lateral (
-    select max(steps.batch_id) as batch_id
+    select
+        max(steps.batch_id) as batch_id,
+        max(steps.finished_at) as finished_at
     from ops.steps as steps
     where steps.step = 'transform' and steps.batch_id < run.batch_id
 ) as staged on true
 where
     quarantine.batch_id <= run.batch_id
-    and coalesce(quarantine.released_batch_id, run.batch_id) > coalesce(staged.batch_id, 0);
+    and (
+        coalesce(quarantine.released_batch_id, run.batch_id) > coalesce(staged.batch_id, 0)
+        or quarantine.changed_at > staged.finished_at
+    );
 
 -- Rows of which the parent has never been seen, since which batch: a warning the first night, then critical.
 create table if not exists ops.orphans (
@@ -376,8 +389,8 @@ end $$;
 revoke all on function ops.create_dev_schema from public;
 grant execute on function ops.create_dev_schema to analyst;
 
--- Whom no load may bring back: keyed hashes only. kind party: the hash of its id; kind number: the hash of a number, with
--- the token that stands for it in the rows of that party.
+-- Whom no load may bring back: keyed hashes only. kind party: the hash of its id; kind number: the hash of a number,
+-- with the token that stands for it in the rows of that party.
 create table if not exists ops.suppressions (
     kind text not null check (kind in ('party', 'number')),
     subject_hash text not null,
@@ -415,6 +428,8 @@ create table if not exists ops.upkeep (
     kept_from_batch_id bigint,
     finished_at timestamptz not null default clock_timestamp()
 );
+-- Texts of what happened before it are gone: a load that tells them again loses them before it is compared with raw.
+alter table ops.upkeep add column if not exists forgotten_before timestamptz;
 
 reset role;
 

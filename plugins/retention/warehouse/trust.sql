@@ -36,7 +36,8 @@ select
     coalesce(worked.steps, 0) as steps_done,
     round(coalesce(worked.minutes, 0)::numeric, 1) as minutes,
     failed.steps as failed_steps,
-    failed.last_message as failure,
+    -- A gate's message goes on with keys of rows.
+    split_part(failed.last_message, E'\n', 1) as failure,
     failed.failed_at
 from ops.batches as batches
 left join worked on batches.batch_id = worked.batch_id
@@ -225,7 +226,8 @@ comment on column marts.trust_nights.minutes is
 'Minutes of work, all finished steps together; loads run side by side, so the clock shows less.';
 comment on column marts.trust_nights.failed_steps is
 'Steps that failed and did not yet succeed, first to last; empty when there is none.';
-comment on column marts.trust_nights.failure is 'What the last of them said. Holds no row values.';
+comment on column marts.trust_nights.failure is
+'What the last of them said, its first line. Holds no row values and no keys.';
 comment on column marts.trust_nights.failed_at is 'When the last of them failed.';
 
 comment on view marts.trust_freshness is

@@ -21,4 +21,4 @@ union
 select usage_months.subscription_id
 from usage_months
 cross join run
-where {{ became_visible('usage_months.first_revenue_at', 'usage_months.last_revenue_at') }}
+where {{ is_needed() }} and {{ became_visible('usage_months.first_revenue_at', 'usage_months.last_revenue_at') }}
