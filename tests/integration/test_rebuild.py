@@ -18,6 +18,7 @@ AS_OF = datetime(2026, 2, 4, 23, tzinfo=UTC)
 SCRATCH = "select count(*) from pg_namespace where nspname like 'rebuild%%'"
 
 
+@pytest.mark.deep
 def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: Path) -> None:
     """A night of an empty operator is published; then somebody writes a subscription into its loads."""
     spec = prepare(shared_warehouse, tmp_path, {}, "simulator")
