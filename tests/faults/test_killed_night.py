@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from fault_kit import Reader
 
 from conftest import Warehouse, create_warehouse
