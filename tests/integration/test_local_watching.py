@@ -71,7 +71,8 @@ def test_a_late_night_and_its_failure_are_told_and_that_it_came_through(home: Ho
         hanging = "select 1 from ops.lease_holds where step = 'extract helpdesk.agents'"
         wait_until(lambda: rows(home, hanging) != [], run)
         due = (
-            "select extract(epoch from deadline_time - queued_at) from deadline join dag_run on dagrun_id = dag_run.id"
+            "select round(extract(epoch from deadline_time - queued_at)) from deadline"
+            " join dag_run on dagrun_id = dag_run.id"
         )
         assert airflow(home, due) == [(90 * 60,)]
         airflow(home, "update deadline set deadline_time = now() returning 1")
