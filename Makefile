@@ -28,7 +28,7 @@ run: .venv/.synced  ## the next night, from sources to published marts; the firs
 
 .PHONY: test
 test: .venv/.synced  ## all levels but the long ones, under 12 minutes
-	@$(BIN)/pytest -m "not deep" $(wildcard $(LEVELS))
+	@$(BIN)/pytest -m "not deep" -n 2 --dist loadfile $(wildcard $(LEVELS))
 
 .PHONY: test-deep
 test-deep: .venv/.synced  ## the long ones: kills under a real scheduler, many seeds
@@ -43,7 +43,7 @@ lint: .venv/.synced  ## ruff, mypy, sqlfluff, yamllint
 	$(BIN)/yamllint --strict .
 
 .PHONY: bench
-bench: .venv/.synced  ## measure extraction and the nights, to 1,000,000 subscribers (half an hour, 60 GB of disk); writes docs/benchmarks.md
+bench: .venv/.synced  ## measure extraction and the nights, to 1,000,000 subscribers (an hour, 30 GB of disk); writes docs/benchmarks.md
 	@$(BIN)/python tests/benchmarks/bench.py
 
 .PHONY: up

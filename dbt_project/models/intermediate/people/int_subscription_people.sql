@@ -56,12 +56,15 @@ last_words as (
 ),
 
 -- Whoever withdrew after granting last does not want to be called, whatever else was granted before.
+-- One row per party: two joins of the same rows, one by kind, were planned as nested loops.
 agreed as (
     select
         party_id,
-        kind
+        max(case when kind = 'marketing_calls' then 1 else 0 end) = 1 as is_to_calls,
+        max(case when kind = 'surveys' then 1 else 0 end) = 1 as is_to_surveys
     from last_words
     where withdrawn_at is null or withdrawn_at < granted_at
+    group by party_id
 )
 
 select
@@ -73,11 +76,10 @@ select
     subscriptions.language,
     subscriptions.region_id,
     subscriptions.time_zone,
-    calls.party_id is not null as has_consent_to_calls,
-    surveys.party_id is not null as has_consent_to_surveys
+    coalesce(agreed.is_to_calls, false) as has_consent_to_calls,
+    coalesce(agreed.is_to_surveys, false) as has_consent_to_surveys
 from subscriptions
 left join parties on subscriptions.party_id = parties.party_id
 left join numbers_held
     on subscriptions.subscription_id = numbers_held.subscription_id and numbers_held.latest_rank = 1
-left join agreed as calls on subscriptions.party_id = calls.party_id and calls.kind = 'marketing_calls'
-left join agreed as surveys on subscriptions.party_id = surveys.party_id and surveys.kind = 'surveys'
+left join agreed on subscriptions.party_id = agreed.party_id

@@ -18,6 +18,7 @@ select
     {{ nullify('source_kind') }} as source_kind,
     {{ nullify('from_value') }} as from_value,
     {{ nullify('to_value') }} as to_value,
+    {{ nullify('reason') }} as reason,
     {{ nullify('agent_id') }} as agent_id,
     {{ nullify('team_id') }} as team_id,
     event_at,
