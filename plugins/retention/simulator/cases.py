@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from retention.simulator import desk, handling, pilots, staff, texts
+from retention.simulator import desk, handling, outages, pilots, staff, texts
 from retention.simulator.codes import (
     CALL,
     CHAT,
     COMPLAINT_TOPICS,
     NA,
+    QUESTION_TOPICS,
     REGION_TEAM,
     TOPIC,
-    TOPICS,
     Array,
     Ints,
 )
@@ -72,6 +72,7 @@ def open_new(world: World) -> None:
     tickets = new_tickets(world, rng, cases, at, channel)
     world.cases["ticket"][cases] = tickets
     handling.begin(world, rng, cases, tickets, at, channel, register)
+    outages.inform(world, cases[by_incident])
 
 
 def _complainers(world: World, draws: Array) -> Ints:
@@ -160,7 +161,7 @@ def ask(world: World) -> None:
     author = rng.choice(3, count, p=[0.6, 0.25, 0.15])
     team = REGION_TEAM[subs["region"][sub]]
     agent = np.where(author == 0, staff.someone(world, rng, team), staff.IVR_BOT)
-    topic = rng.integers(COMPLAINT_TOPICS, len(TOPICS), count)
+    topic = rng.integers(COMPLAINT_TOPICS, QUESTION_TOPICS, count)
     desk.contact(
         world, rng, at, sub, channel, author=author, agent=agent, team=np.where(author == 0, team, NA), topic=topic,
         seconds=rng.integers(20, 400, count), register=np.full(count, texts.QUESTION), is_initiated_by_customer=True,

@@ -32,9 +32,10 @@ CONSENT_KINDS = ("marketing_calls", "surveys", "data_processing")
 # Complaints first, then what is no complaint.
 TOPICS = (
     "network_coverage", "mobile_internet", "billing_dispute", "roaming", "tariff_change", "service_quality",
-    "number_port", "device", "question_balance", "question_plan", "request_document",
+    "number_port", "device", "question_balance", "question_plan", "request_document", "legal_claim",
 )  # fmt: skip
-COMPLAINT_TOPICS = 8
+# What people complain of, then up to QUESTION_TOPICS what they ask; a legal claim follows a complaint.
+COMPLAINT_TOPICS, QUESTION_TOPICS = 8, 11
 TOPIC = {name: code for code, name in enumerate(TOPICS)}
 CHANNELS = ("call", "chat", "email", "shop", "app", "sms", "social")
 CALL, CHAT, EMAIL, SHOP, APP, SMS, SOCIAL = range(7)
@@ -48,17 +49,20 @@ HUMAN, BOT, IVR = range(3)
 PRIORITIES = ("low", "normal", "high", "critical")
 TICKET_STATUSES = ("new", "open", "pending", "resolved", "closed")
 NEW, OPEN, PENDING, RESOLVED, CLOSED = range(5)
-# to_value of a ticket event: a status, a priority, or (from MERGE_BASE on) a ticket.
-VALUES = TICKET_STATUSES + PRIORITIES
+# to_value of a ticket event: a status, a priority, a level, or (from MERGE_BASE on) a ticket.
+LEVELS = ("L0", "L1", "L2", "L3")
+VALUES = TICKET_STATUSES + PRIORITIES + LEVELS
 PRIORITY_VALUE = len(TICKET_STATUSES)
+LEVEL_VALUE = PRIORITY_VALUE + len(PRIORITIES)
+OVERRIDE_REASONS = ("misread_phrase", "wrong_subscriber", "withdrawn_by_customer")
 TICKET_KINDS = (
     "opened", "priority", "assignment", "status", "escalation", "reassignment", "leaving_flag", "pause", "resume",
-    "merge", "reopen", "other",
+    "merge", "reopen", "other", "level_override", "registered", "unmerge",
 )  # fmt: skip
 TICKET_KIND = {name: code for code, name in enumerate(TICKET_KINDS)}
 SOURCE_KINDS = (
     "TicketCreated", "PrioritySet", "Assigned", "StatusChanged", "Escalated", "Reassigned", "LeavingMarked",
-    "ClockPaused", "ClockResumed", "Merged", "Reopened", "Commented",
+    "ClockPaused", "ClockResumed", "Merged", "Reopened", "Commented", "LevelOverridden", "ClaimRegistered", "Unmerged",
 )  # fmt: skip
 CLOSURES = ("fixed", "explained", "compensated", "no_fault_found", "unreachable")
 STEPS = ("first_contact", "diagnosis", "apology", "offer", "promise", "follow_up", "handover")

@@ -4,6 +4,7 @@ from retention.simulator import (
     cases,
     churn,
     desk,
+    habits,
     handling,
     outages,
     pilots,
@@ -37,6 +38,7 @@ def simulate(world: World) -> tuple[dict[str, Ints], Ints]:
     handling.close_due(world, world.rng(Stream.CLOSING))
     cases.open_new(world)
     cases.ask(world)
+    habits.claim(world)
     surveys.ask_at_random(world)
     surveys.review(world)
     usage.step(world)

@@ -69,8 +69,8 @@ def _kept(world: World, table: str, recorded: Ints, is_lost: Array, **columns: A
 
 
 def ticket_event(world: World, rng: np.random.Generator, ticket: Ints, kind: str, at: Ints, *,
-                 from_value: Array | int = NA, to_value: Array | int = NA, agent: Ints | int = NA,
-                 team: Array | int = NA) -> None:  # fmt: skip
+                 from_value: Array | int = NA, to_value: Array | int = NA, reason: Array | int = NA,
+                 agent: Ints | int = NA, team: Array | int = NA) -> None:  # fmt: skip
     """Rows of helpdesk.ticket_events. Never written before the ticket itself is."""
     code = TICKET_KIND[kind]
     may_be_late = kind in ("pause", "resume", "other")
@@ -78,8 +78,8 @@ def ticket_event(world: World, rng: np.random.Generator, ticket: Ints, kind: str
     world.outbox.add(
         "ticket_events", recorded, world.day,
         ticket_event_id=world.ids("ticket_event", len(ticket)), ticket_id=ticket, sequence=code, kind=code,
-        source_kind=code, from_value=from_value, to_value=to_value, agent_id=agent, team_id=team, event_at=at,
-        recorded_at=recorded,
+        source_kind=code, from_value=from_value, to_value=to_value, reason=reason, agent_id=agent, team_id=team,
+        event_at=at, recorded_at=recorded,
     )  # fmt: skip
 
 
@@ -134,6 +134,9 @@ def project(world: World, events: Ints, columns: tuple[str, ...]) -> None:
     tickets["has_leaving_flag"][ticket[kind == TICKET_KIND["leaving_flag"]]] = 1
     merge = kind == TICKET_KIND["merge"]
     tickets["merged_into"][ticket[merge]] = by_name["to_value"][merge] - MERGE_BASE
+
+    unmerge = kind == TICKET_KIND["unmerge"]
+    tickets["merged_into"][ticket[unmerge]] = NA
 
     owner = np.isin(kind, [TICKET_KIND[name] for name in ("assignment", "reassignment", "escalation")])
     owner &= at >= tickets["owner_at"][ticket]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retention.simulator import desk, staff, surveys, texts
+from retention.simulator import desk, habits, staff, surveys, texts
 from retention.simulator.codes import (
     APP,
     BOT,
@@ -51,6 +51,7 @@ def begin(world: World, rng: np.random.Generator, cases: Ints, tickets: Ints, at
     assigned = opened + np.where(on_trigger, 5, rng.integers(20, 240, count))
     desk.ticket_event(world, rng, tickets, "assignment", assigned, agent=agent, team=team)
     desk.ticket_event(world, rng, tickets, "status", assigned + 20, from_value=0, to_value=OPEN)
+    habits.take_over(world, cases, tickets, at, assigned)
     first = _first_contact_at(rng, at, assigned, handled)
     columns["first_contact_at"][cases] = first
     begun = np.where(first == NA, at, first)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from retention.simulator.codes import INCIDENT_KINDS, NA, REGIONS, TOPIC, Ints
+from retention.simulator import desk, staff
+from retention.simulator.codes import BOT, INCIDENT_KINDS, NA, OUTBOUND, REGIONS, SMS, TOPIC, Ints
 from retention.simulator.parameters import DAY
 from retention.simulator.state import PRESENT, Stream, World
 
@@ -58,6 +59,7 @@ def _impact(world: World, rng: np.random.Generator, region: int, incident: int, 
     count = len(hit)
     subs["incident_until"][hit] = (start // DAY + 2) * DAY
     subs["incident_topic"][hit] = np.where(rng.random(count) < 0.5, TOPIC["network_coverage"], TOPIC["mobile_internet"])
+    subs["restored_at"][hit] = end
     starts = start + rng.integers(0, max(1, (end - start) // 3), count)
     ends = end - rng.integers(0, max(1, (end - start) // 3), count)
     written = np.full(count, end + 4 * 3600) + rng.integers(0, 600, count)
@@ -65,4 +67,20 @@ def _impact(world: World, rng: np.random.Generator, region: int, incident: int, 
         "incident_impacts", written, world.day,
         impact_id=world.ids("impact", count), incident_id=incident, subscription_id=hit, started_at=starts,
         ended_at=ends, updated_at=written,
+    )  # fmt: skip
+
+
+def inform(world: World, cases: Ints) -> None:
+    """Tell those who complained of an incident that the network is restored: most within the hour, some never."""
+    rng = world.rng(Stream.NOTICES)
+    columns, subs = world.cases, world.subs
+    told = cases[rng.random(len(cases)) < world.parameters.complaints.informed_share]
+    sub = columns["sub"][told].astype(np.int64)
+    at = np.maximum(subs["restored_at"][sub], columns["started_at"][told]) + rng.exponential(3000, len(told)).astype(
+        np.int64
+    )
+    desk.contact(
+        world, rng, at, sub, np.full(len(told), SMS), ticket=columns["ticket"][told].astype(np.int64),
+        direction=OUTBOUND, author=BOT, agent=np.full(len(told), staff.AUTO_REPLY_BOT), topic=columns["topic"][told],
+        seconds=np.zeros(len(told), np.int64),
     )  # fmt: skip

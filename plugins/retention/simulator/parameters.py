@@ -72,6 +72,28 @@ class Complaints:
     # Contacts and tickets that carry the phone number only.
     number_only_share: float = 0.04
     question_rate_per_year: float = 0.9
+    # Told by a message that the network is restored, of those who complained of an incident.
+    informed_share: float = 0.80
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What desks do with a case beside handling it; none of it changes who leaves."""
+
+    # A spoken threat handed to a retention manager or the control group within the hour: in-house, vendors.
+    handed_over_shares: tuple[float, float] = (0.60, 0.25)
+    # Back in the common queue of the first line after that.
+    dropped_share: float = 0.06
+    # A threat overridden to a lower level, and how often no reason is given.
+    override_share: float = 0.05
+    override_without_reason_share: float = 0.12
+    # The third vendor's team overrides minutes before the two hours are over, the second resolves and reopens.
+    late_override_share: float = 0.20
+    closed_to_stop_the_clock_share: float = 0.12
+    unmerged_share: float = 0.10
+    # A written claim a day, per open case older than five days.
+    claims_per_day: float = 0.004
+    claim_late_share: float = 0.10
 
 
 @dataclass(frozen=True)
@@ -126,6 +148,7 @@ class Parameters:
     involuntary: Involuntary = field(default_factory=Involuntary)
     administration: Administration = field(default_factory=Administration)
     pilots: Pilots = field(default_factory=Pilots)
+    habits: Habits = field(default_factory=Habits)
     arrivals_per_year: float = 0.19
     incidents_per_region_and_year: float = 8.0
     late_recorded_share: float = 0.03

@@ -45,6 +45,19 @@ def _units(values: Ints, column: Column) -> list[str]:
     return [f"P{v - PARTY_UNIT + ID_BASE}" if v >= PARTY_UNIT else f"S{v + ID_BASE}" for v in values.tolist()]
 
 
+def _numbers_as_typed(values: Ints, column: Column) -> list[str]:
+    """As people type them: one in eight in another way, with look-alike letters and spaces."""
+    return [_TYPED[value * 7 % 32](f"{value:09d}") for value in values.tolist()]
+
+
+#: Of 32 numbers 28 are written in full.
+_TYPED: tuple[Callable[[str], str], ...] = (
+    lambda digits: f"89{digits}",
+    lambda digits: f"7-9{digits[:2]}-{digits[2:5]}-{digits[5:]} ",
+    lambda digits: f"+79{digits}".replace("0", "О"),
+    lambda digits: f"8 (9{digits[:2]}) {digits[2:5]} {digits[5:7]} {digits[7:]}",
+    *(lambda digits: f"+79{digits}",) * 28,
+)
 _FORMS: dict[str, Callable[[Ints, Column], list[str]]] = {
     "id": _ids,
     "instant": _instants,
@@ -57,6 +70,7 @@ _FORMS: dict[str, Callable[[Ints, Column], list[str]]] = {
     "tenths": lambda values, _: [f"{value:.1f}" for value in (values / 10).tolist()],
     "hundredths": lambda values, _: [f"{value:.2f}" for value in (values / 100).tolist()],
     "millionths": lambda values, _: [f"{value:.6f}" for value in (values / 1e6).tolist()],
+    "msisdn_as_typed": _numbers_as_typed,
     "msisdn": lambda values, _: [f"+79{value:09d}" for value in values.tolist()],
     "text": lambda values, _: texts.written(values),
     "name": lambda values, _: texts.names(values.tolist()),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from retention.simulator import cases as new_cases
-from retention.simulator import desk, handling, staff
+from retention.simulator import desk, habits, handling, staff
 from retention.simulator.churn import PORT
 from retention.simulator.codes import CALL, CHAT, HUMAN, NA, OPEN, OUTBOUND, RETENTION, STEP, TOPIC, Ints
 from retention.simulator.parameters import DAY
@@ -79,6 +79,7 @@ def _duplicate(world: World, rng: np.random.Generator, cases: Ints, at: Ints) ->
     _say(world, rng, cases, tickets, at)
     merged = at + rng.integers(600, 3600, len(cases))
     desk.ticket_event(world, rng, tickets, "merge", merged, to_value=root + MERGE_BASE)
+    habits.unmerge(world, tickets, merged)
 
 
 def _reopen(world: World, rng: np.random.Generator, cases: Ints, at: Ints) -> None:

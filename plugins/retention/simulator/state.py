@@ -41,7 +41,7 @@ FRAMES: dict[str, dict[str, tuple[str, float]]] = {
         "return_day": (I32, NEVER), "pause_until": (I32, NEVER), "suspended_until": (I32, NEVER),
         "suspension": (I8, 0), "order": (I8, 0), "order_id": (I32, -1), "order_end_at": (I64, NA),
         "order_outcome": (I8, 0), "decision": (I32, -1), "case": (I32, -1), "incident_until": (I64, NA),
-        "incident_topic": (I8, 0), "loyalty_arm": (I8, -1),
+        "incident_topic": (I8, 0), "restored_at": (I64, NA), "loyalty_arm": (I8, -1),
         # The current month's usage.
         "first_at": (I64, NA), "last_at": (I64, NA), "revenue": (I64, 0), "margin": (I64, 0), "usage_at": (I64, NA),
     },
@@ -100,6 +100,10 @@ class Stream(IntEnum):
     PILOTS = 14
     COMPLAINERS = 15
     CLOSING = 16
+    HABITS = 17
+    CLAIMS = 18
+    NOTICES = 19
+    UNMERGES = 20
 
 
 @dataclass

@@ -15,10 +15,10 @@ NONE, THREAT, NEGATED, THIRD_PARTY, QUOTED, QUESTION, REPLY, AUTO_REPLY, PRAISE,
 TOPIC_WORDS = (
     ("нет сети", "пропадает мобильный интернет", "списали лишние деньги", "в роуминге ничего не работает",
      "сменили тариф без спроса", "в поддержке грубят", "номер не переносится", "модем не работает",
-     "баланс", "тарифы", "справка"),
+     "баланс", "тарифы", "справка", "претензия без ответа"),
     ("there is no network", "mobile internet keeps dropping", "I was charged twice", "roaming does not work",
      "my tariff was changed without asking", "support was rude", "my number is stuck in porting",
-     "the modem is dead", "balance", "plans", "a certificate"),
+     "the modem is dead", "balance", "plans", "a certificate", "my claim was not answered"),
 )  # fmt: skip
 DETAILS = (
     ("второй день", "уже неделю", "с понедельника", "третий раз за месяц", "со вчерашнего вечера", "на даче", "в метро",
