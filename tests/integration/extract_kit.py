@@ -1,5 +1,7 @@
 """What the extraction tests share: a source database, a profile for it, a batch."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -99,3 +101,30 @@ def make_bench(cluster: Cluster, warehouse: "Warehouse", folder: Path) -> Bench:
         cur.execute(f'create database "{name}"')
     admin.close()
     return Bench(warehouse, cluster.dsn(name), folder)
+
+
+def memory_growth(bench: "Bench", profile: Path, warm_up: str) -> tuple[int, int]:
+    """Load helpdesk.vendors in a process of its own, after `warm_up`: rows read, and growth of its peak memory in KB.
+
+    VmHWM starts anew with the program; ru_maxrss begins with what the parent had.
+    """
+    script = f"""
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from retention.extract import extract_table
+from retention.sources.profile import load_profile
+
+def peak_kb():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+{warm_up}
+profile = load_profile(Path({str(profile)!r}))
+before = peak_kb()
+result = extract_table({bench.warehouse.dsn()!r}, "helpdesk.vendors", profile, {{"db": {bench.source_dsn!r}}},
+    {bench.new_batch()}, datetime(2026, 1, 6, tzinfo=UTC), {{}})
+print(result.rows_read, peak_kb() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    rows, growth_kb = map(int, done.stdout.split())
+    return rows, growth_kb

@@ -1,8 +1,6 @@
 """Extraction from MariaDB: nights on a real server, and what its types and collations do that PostgreSQL's do not."""
 
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from extract_kit import Bench
+from extract_kit import Bench, memory_growth
 
 import mariadb
 from retention.extract import DriftError, ExtractError, sql
@@ -362,28 +360,13 @@ def test_memory_does_not_grow_with_the_table(bench: Source) -> None:
         "create table vendors as select cast(seq as char) as vendor_id, repeat('имя', 100) as name from seq_1_to_80000"
     )
     (bench.folder / "profile.yml").write_text(VENDORS)
-    # VmHWM starts anew with the program. The driver is loaded before; the table has 50 MB.
-    script = f"""
-import re
-from datetime import UTC, datetime
-from pathlib import Path
-from retention.extract import extract_table
+    # The driver is loaded before; the table has 50 MB.
+    warm_up = f"""
 from retention.extract.load import open_reader
-from retention.sources.profile import load_profile
-
-def peak_kb():
-    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-
 with open_reader({bench.source_dsn!r}, "t", "t") as reader:
     reader.open_snapshot()
-profile = load_profile(Path({str(bench.folder / "profile.yml")!r}))
-before = peak_kb()
-result = extract_table({bench.warehouse.dsn()!r}, "helpdesk.vendors", profile, {{"db": {bench.source_dsn!r}}},
-    {bench.new_batch()}, datetime(2026, 1, 6, tzinfo=UTC), {{}})
-print(result.rows_read, peak_kb() - before)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    rows, growth_kb = map(int, done.stdout.split())
+    rows, growth_kb = memory_growth(bench, bench.folder / "profile.yml", warm_up)
     assert rows == 80_000
     assert 0 < growth_kb < 30 * 1024
 

@@ -1,7 +1,5 @@
 """Extraction from PostgreSQL: nights on a real source and a real warehouse."""
 
-import subprocess
-import sys
 import threading
 import time
 import traceback
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
-from extract_kit import Bench, make_bench
+from extract_kit import Bench, make_bench, memory_growth
 
 from retention.extract import DeletesRefusedError, DriftError, ExtractError, LoadResult, ReconciliationError
 from retention.extract.load import Load, _load
@@ -343,27 +341,8 @@ def test_memory_does_not_grow_with_the_table(bench: Bench) -> None:
     bench.open_source("create table vendors as select n::text as vendor_id, 'name' as name"
                       " from generate_series(1, 1000000) n")  # fmt: skip
     (bench.folder / "profile.yml").write_text(profile)
-    # VmHWM starts anew with the program; ru_maxrss begins with what the parent had.
-    script = f"""
-import re
-from datetime import UTC, datetime
-from pathlib import Path
-import psycopg2
-from retention.extract import extract_table
-from retention.sources.profile import load_profile
-
-def peak_kb():
-    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-
-psycopg2.connect({bench.source_dsn!r}).close()
-profile = load_profile(Path({str(bench.folder / "profile.yml")!r}))
-before = peak_kb()
-result = extract_table({bench.warehouse.dsn()!r}, "helpdesk.vendors", profile, {{"db": {bench.source_dsn!r}}},
-    {bench.new_batch()}, datetime(2026, 1, 6, tzinfo=UTC), {{}})
-print(result.rows_read, peak_kb() - before)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    rows, growth_kb = map(int, done.stdout.split())
+    warm_up = f"import psycopg2; psycopg2.connect({bench.source_dsn!r}).close()"
+    rows, growth_kb = memory_growth(bench, bench.folder / "profile.yml", warm_up)
     assert rows == 1_000_000
     # Not nothing: then something else than the load would have been measured.
     assert 0 < growth_kb < 60 * 1024

@@ -17,6 +17,7 @@ from retention.erasure.upkeep import Done, Upkeep
 from retention.local import settings
 from retention.local.home import Home, LocalError
 from retention.sources.profile import FilesSource, load_profile
+from retention.sources.urls import url_of_variable
 
 
 def _environment(home: Home) -> dict[str, str]:
@@ -26,7 +27,7 @@ def _environment(home: Home) -> dict[str, str]:
 
 def dsn(environment: Mapping[str, str], role: str) -> str:
     """The role's URL of the warehouse, as the environment has it."""
-    return environment[f"AIRFLOW_CONN_WAREHOUSE_{role.upper()}"].replace("postgres://", "postgresql://", 1)
+    return url_of_variable(environment[f"AIRFLOW_CONN_WAREHOUSE_{role.upper()}"])
 
 
 def eraser(home: Home) -> Eraser:

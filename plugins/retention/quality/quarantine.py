@@ -185,12 +185,13 @@ def settle(conn: Connection, batch_id: int, suites: Sequence[Suite], supplied: C
 def _set_older_aside(cur: Cursor, batch_id: int, suite: Suite, supplied: Collection[str] | None) -> int:
     """Set aside older versions of the failing keys that fail, too: staging would show one of them; returns how many."""
     table = load_contract().tables[suite.table]
-    conditions = [failing_rows(e, "r") for e in suite.expectations if e.severity == "critical"]
-    fails: list[sql.Composable] = [condition for condition in conditions if condition is not None]
-    fails += [
-        has_no_parent("r", column, parent)
-        for column, parent in table.references.items()
-        if supplied is None or {table.name, parent} <= set(supplied)
+    fails = [
+        *_critical_failures(suite),
+        *(
+            has_no_parent("r", column, parent)
+            for column, parent in table.references.items()
+            if supplied is None or {table.name, parent} <= set(supplied)
+        ),
     ]
     if not fails:
         return 0
@@ -217,14 +218,19 @@ def _set_older_aside(cur: Cursor, batch_id: int, suite: Suite, supplied: Collect
     return int(cur.rowcount)
 
 
+def _critical_failures(suite: Suite) -> list[sql.Composable]:
+    """Conditions under which a version `r` fails a critical check of rows; checks of tables have none."""
+    conditions = (failing_rows(e, "r") for e in suite.expectations if e.severity == "critical")
+    return [condition for condition in conditions if condition is not None]
+
+
 def _release(cur: Cursor, batch_id: int, suite: Suite) -> int:
     """Let back all versions of the keys whose latest version passes, or is gone; returns how many.
 
     Those before a latest version that fails stay: staging would show one of them.
     """
     table = load_contract().tables[suite.table]
-    conditions = [failing_rows(e, "r") for e in suite.expectations if e.severity == "critical"]
-    fails = [condition for condition in conditions if condition is not None]
+    fails = _critical_failures(suite)
     cur.execute(
         sql.SQL(
             """
