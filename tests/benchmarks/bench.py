@@ -8,9 +8,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import bench_clocks
 import bench_extract
 import bench_mariadb
 import bench_nights
+import bench_text
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
@@ -50,10 +52,21 @@ def nights(costs: Sequence[bench_nights.StepCost]) -> str:
     return "\n\n".join(parts)
 
 
+def clocks(costs: Sequence[bench_clocks.ClockCost]) -> str:
+    """One row for each way of timing clocks."""
+    header = ["way", "clocks", "seconds", "us per clock"]
+    return table(
+        header,
+        [[c.way, f"{c.clocks:,}", f"{c.seconds:.2f}", f"{1e6 * c.seconds / c.clocks:,.0f}"] for c in costs],
+    )
+
+
 def main() -> None:
     """Measure and write."""
     extraction = ways(bench_extract.run())
     mariadb = bench_mariadb.run()
+    read = bench_text.run()
+    timed = clocks(bench_clocks.run(100_000))
     costs = bench_nights.run([10_000, 100_000, 1_000_000])
     TARGET.write_text(
         f"""# Benchmarks
@@ -70,6 +83,21 @@ One table from one PostgreSQL to another, in the same run.
 The same table from MariaDB, without MariaDB's own CPU.
 
 {ways(mariadb) if mariadb else "Not measured: MariaDB was not installed."}
+
+## Texts
+
+Messages a second through the reader on one core (`plugins/retention/text`), in chunks of 2,000, from nothing: a word is
+slow the first time. The rows with a dash come after the whole and know the words. Near-duplicates of replies included.
+
+{ways(read)}
+
+## Clocks
+
+Start, stop, due and pauses on {bench_clocks.CALENDARS} calendars, from tickets with ten events each. Schedules are
+expanded by joining each clock with every window that it overlaps, as fivetran/dbt_zendesk does; both give the same
+seconds.
+
+{timed}
 
 ## Nights
 

@@ -77,6 +77,7 @@ def test_the_figures_that_the_source_states(published: NightSpec, cases: list[di
     assert round(100 * same / len(cases), 2) == 97.25
     reopened = [case["incident_id"] for case in cases if case["reopen_time"]]
     assert len(reopened) == 183
+    assert round(100 * len(reopened) / len(cases), 1) == 4.6
     assert round(100 * sum(found[ticket][1] > 0 for ticket in reopened) / len(reopened), 1) == 94.0
 
 

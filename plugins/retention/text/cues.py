@@ -1,72 +1,102 @@
-"""Words around a phrase of leaving that say whose and how serious it is: negation, unreal condition, third party.
+"""Words around a phrase that say whose and how serious it is: negation, unreal condition, somebody else's.
 
-Regular expressions over text that `find.normalise` made: lower case, `е` for `ё`, straight apostrophes.
+The words are lists of the seeds (word_lists.csv, competitors.csv); here is only what stands where.
 """
 
-import re
+from typing import Literal
 
-#: Competitors and providers by the names subscribers use; `@operator` in the phrases seed. Prefixes end with *.
-OPERATORS = (
-    "билайн*", "мтс", "мегафон*", "теле2", "йот*", "йоте", "ростелеком*", "дом.ру", "киевстар*", "лайф*", "велком*",
-    "beeline*", "megafon*", "mts", "tele2", "t2", "т2", "yota", "tinkoff", "тинькофф*", "rostelecom", "vodafone",
-)  # fmt: skip
+from retention.text.phrases import OPERATOR_SUBJECT, Phrase, WordSet
+from retention.text.words import Words
 
-#: Where the influence of a word ends.
-CLAUSE_END = re.compile(r"[.!?;,:()\n…]|\s[-–—]\s")
+Verdict = Literal["asserted", "negated", "third_party", "quoted", "unreal"]
+Lists = dict[str, WordSet]
 
-_RU_FILLER = (
-    "больше|пока|вообще|никуда|никогда|от|вас|вам|к|ним|еще|сейчас|тоже|даже|никому|совсем|точно|ни|мы|я|этого|ради"
-)
-_RU_INTENT = (
-    "собира\\w+|хоч\\w+|хот\\w+|буд\\w+|стан\\w+|планир\\w+|намер\\w+|дума\\w+|надо|нужно|стоит|смог\\w*|мог\\w*|"
-    "прос\\w+|советую|нуждаюсь|вижу смысла"
-)
-#: `не уйду`, `никогда от вас не уйду`: only directly before a first-person form, which has its own subject and verb.
-RU_NEGATED_DIRECTLY = re.compile(r"\b(?:не|нет|ни)\s+(?:к\s+\w+\s+)?$")
-#: `не собираюсь от вас уходить`, `передумал расторгать договор`.
-RU_NEGATED_INTENT = re.compile(
-    rf"\b(?:не\s+(?:(?:{_RU_FILLER})\s+)*(?:{_RU_INTENT})|(?:пере|раз)думал\w*|зачем|нет\s+(?:желания|смысла|планов))"
-    rf"\s+(?:(?:{_RU_FILLER})\s+){{0,3}}$"
-)
-#: `уходить от вас не хочу`.
-RU_NEGATED_AFTER = re.compile(r"^(?:\s+\w+){0,2}\s+не\s+(?:хоч|хот|буд|собира|планир|намерен|дума|стан)")
-RU_NEGATED_INSIDE = re.compile(r"\bне\b")
-#: `давно бы ушел`, `была бы альтернатива - ушел бы`; a polite `хотел бы расторгнуть` is a request, not a dream.
-RU_CONTRARY_BEFORE = re.compile(
-    r"(?<!хотел )(?<!хотела )(?<!хотели )(?<!хотелось )(?<!просил )\bбы?\s+(?:\w+\s+){0,3}$"
-)
-RU_CONTRARY_AFTER = re.compile(r"^\s+(?:\w+\s+)?бы?\b")
+_BEFORE, _AFTER = 12, 6
+#: `не собираюсь от вас никуда уходить`: fillers between the intent and the phrase.
+_FILLERS = 5
+#: `давно бы уже точно ушел`: words between the particle and the verb.
+_UNREAL_REACH = 4
 
-_EN_FILLER = (
-    "going|gonna|to|planning|plan|plans|want|wanting|wish|will|be|thinking|think|about|of|intend|intending|even|"
-    "actually|really|currently|looking|any|intention|i|am|i'm|we|are|like|need|need|trying|consider|considering|just"
-)
-EN_NEGATED = re.compile(rf"\b(?:not|never|no|cannot|\w+n't|without|nor)\s+(?:(?:{_EN_FILLER})\s+){{0,5}}$")
-EN_NEGATED_INSIDE = re.compile(r"\b(?:not|never|\w+n't)\b")
-EN_CONTRARY_BEFORE = re.compile(r"\bwould(?:'ve| have)\s+(?:\w+\s+){0,1}$")
 
-_RU_OTHERS = (
-    "друг|подруга|друзья|сосед|соседи|соседка|коллега|коллеги|брат|сестра|муж|жена|мама|мать|отец|папа|сын|дочь|дочка|"
-    "теща|свекровь|бабушка|дедушка|родители|родственник\\w*|знаком(?:ый|ая|ые)|клиент|клиенты|абонент|абоненты|"
-    "пользователи|люди|народ|многие|некоторые|"
-    "все(?! больше| чаще| еще| же| равно)|половина|они|он|она|кто-то|кто|компания|компании|провайдер|"
-    "министр|роскомнадзор|правительство|оператор"
-)
-_RU_OPERATOR_NAMES = "мтс(?:-украина)?|билайн|мегафон|теле2|tele2|yota|ростелеком|beeline|megafon|евросеть|связной"
-_EN_OTHERS = (
-    "friend|friends|neighbou?rs?|wife|husband|brother|sister|colleagues?|mother|father|mom|dad|parents|son|daughter|"
-    "he|she|they|people|everyone|everybody|someone|somebody|customers|subscribers|many|others|company|who|mts|beeline|"
-    "megafon|tele2"
-)
-#: Another subject in the clause; an operator's name only in the nominative: not after a preposition.
-RU_OTHER_SUBJECT = re.compile(
-    rf"\b(?:{_RU_OTHERS})\b"
-    rf"|(?<!\bот )(?<!\bс )(?<!\bиз )(?<!\bна )(?<!\bв )(?<!\bк )(?<!\bу )\b(?:{_RU_OPERATOR_NAMES})\b"
-)
-EN_OTHER_SUBJECT = re.compile(rf"\b(?:{_EN_OTHERS})\b")
-#: The writer speaks of himself after that subject: `сосед доволен и я хочу перейти`.
-RU_OWN_SUBJECT = re.compile(
-    r"\b(?:я|мы|мне|нам|хочу|хотим|буду|будем|решил\w*|решаю|думаю|думаем|подумываю|подумываем|задумываюсь|собираюсь|собираемся|планирую|планируем|"
-    r"намерен\w*|требую|прошу|просим|вынужден\w*|пора|надо|нужно|придется|осталось|остается)\b"
-)
-EN_OWN_SUBJECT = re.compile(r"\b(?:i|we|i'm|i'll|i've|i'd|we're|we'll|we've|me|my account|please)\b")
+def verdict(words: Words, first: int, last: int, phrase: Phrase, lists: Lists) -> Verdict:
+    """How a phrase that stands on the words from `first` to `last` was meant.
+
+    What cannot be seen from the clause (irony, a negation two clauses away) is read as asserted.
+    """
+    if phrase.signal == "no_alternative":
+        return "asserted"
+    before, after = words.before(first, _BEFORE), words.after(last, _AFTER)
+    if phrase.person == "third" or (phrase.person != "first" and _is_of_others(before, lists)):
+        return "third_party"
+    inside = words.words[first : last + 1]
+    if _is_impossible(before, after, lists):
+        return "unreal"
+    if _is_negated(before, inside, after, phrase, lists):
+        return "negated"
+    return "unreal" if _is_unreal(before, inside, after, lists) else "asserted"
+
+
+def _is_of_others(before: list[str], lists: Lists) -> bool:
+    """Another subject stands before the phrase and the writer does not speak of himself after it."""
+    for place, word in enumerate(before):
+        if word in lists["own_subject"]:
+            return False
+        follower = before[place - 1] if place else ""
+        if word in lists["other_subject"] and follower not in lists["no_subject_before"]:
+            return True
+        preposition = before[place + 1] if place + 1 < len(before) else ""
+        if word in lists[OPERATOR_SUBJECT] and preposition not in lists["preposition"]:
+            return True
+    return False
+
+
+def _is_impossible(before: list[str], after: list[str], lists: Lists) -> bool:
+    """`нет возможности сменить`, `возможности сменить нету`."""
+    rest = _less_fillers(before, lists["filler"])
+    if not rest or rest[0] not in lists["possibility"]:
+        return False
+    return any(word in lists["negator"] for word in (*rest[1:3], *after[:2]))
+
+
+def _is_negated(before: list[str], inside: list[str], after: list[str], phrase: Phrase, lists: Lists) -> bool:
+    negator, intent, filler = lists["negator"], lists["intent"], lists["filler"]
+    if any(word in lists["question"] for word in (*inside, *after[:2])):
+        # `а не сменить ли оператора`
+        return False
+    if (before and before[0] in negator) or (not phrase.is_negative and any(word in negator for word in inside)):
+        return True
+    if any(word in lists["changed_mind"] for word in after[:2]):
+        return True
+    for place, word in enumerate(after[:3]):
+        # `уходить от вас не хочу`
+        if word in negator and after[place + 1 : place + 2] and after[place + 1] in intent:
+            return True
+    if phrase.person == "first":
+        return False
+    rest = _less_fillers(before, filler)
+    if rest and rest[0] in lists["changed_mind"]:
+        return True
+    if rest and rest[0] in intent:
+        rest = _less_fillers(rest[1:], filler)
+    return bool(rest) and rest[0] in negator
+
+
+def _is_unreal(before: list[str], inside: list[str], after: list[str], lists: Lists) -> bool:
+    """A particle of the unreal mood near the verb, or a wish that is over (`хотел уйти, но`).
+
+    A polite `хотела бы`, `would like to` is a request, not a dream.
+    """
+    particle, polite = lists["unreal"], lists["polite"]
+    near = [*reversed(before[: _UNREAL_REACH + 1]), *inside, *after[:2]]
+    for place, word in enumerate(near):
+        if word in particle:
+            return not any(neighbour in polite for neighbour in near[max(0, place - 1) : place + 2])
+    rest = _less_fillers(before, lists["filler"])
+    return bool(rest) and rest[0] in lists["unreal_before"]
+
+
+def _less_fillers(words: list[str], filler: WordSet) -> list[str]:
+    skipped = 0
+    while skipped < min(_FILLERS, len(words)) and words[skipped] in filler:
+        skipped += 1
+    return words[skipped:]

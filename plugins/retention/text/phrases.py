@@ -1,153 +1,223 @@
-"""The phrases seed: rows of a CSV that people edit, compiled into one regular expression a language.
+"""The seeds of the reader of texts: rows of CSVs that people edit, compiled into look-ups by word.
 
 A phrase is words of normalised text (lower case, `е` for `ё`):
 
-- `word*` any ending; `a|b` either word; `@operator` any operator's name;
+- `word~` any form of a Russian lemma, `word~1per` those in the first person (see words.GRAMMEMES);
+- `word*` any ending; `a|b` either word; `@list` any word of that list (word_lists.csv, competitors.csv);
 - `..` up to three words between; anything else stands literally.
 
 `person` says whose the verb form is: `first` (`уйду`), `third` (`уйдет`), `any` (infinitives, nouns, imperatives,
-English). `past` (`ушел`) is found only when it is somebody else's: what the subscriber already did is no threat but
-a churn event.
+English), `past` (`ушел`: mine, unless the clause names another subject).
 """
 
-import csv
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 
-from retention.text.cues import OPERATORS
+from retention.text import words
+from retention.text.seeds import Row, SeedError, read_seed
 
-COLUMNS = ("phrase_id", "language", "phrase", "person", "rule_version", "valid_from", "valid_to")
 LANGUAGES = ("ru", "en")
 PERSONS = ("first", "third", "any", "past")
-_SEPARATOR = r"[\s,\-]{1,3}"
-
-
-class PhrasesError(ValueError):
-    """The phrases seed cannot be used; the message names file, line and column."""
+SIGNALS = ("leaving", "left_already", "no_alternative", "public_review", "regulator")
+#: Looks like a phrase and is none: `перейти на другой тариф`.
+HARMLESS = "harmless"
+REPLY_SIGNALS = ("reason", "result")
+GAP, GAP_WORDS = "..", 3
+OPERATOR, OPERATOR_SUBJECT = "operator", "operator_subject"
+_NEGATION = re.compile(r"(?:^|[ |])(?:не|ни|нет|not|never|no|don't|won't)(?=$|[ |])")
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """One row of the seed; valid on days in [valid_from, valid_to), an open end is None."""
+    """One row of a phrases seed."""
 
     phrase_id: str
     language: str
     phrase: str
     person: str
+    signal: str
     rule_version: str
-    valid_from: date
-    valid_to: date | None
 
-    def is_valid_on(self, day: date) -> bool:
-        """Whether the rule was in force on that day."""
-        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+    @cached_property
+    def is_negative(self) -> bool:
+        """A negation belongs to it: `не буду пользоваться вашими`."""
+        return _NEGATION.search(self.phrase) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class WordSet:
+    """Words by exact form or by how they start."""
+
+    exact: frozenset[str] = frozenset()
+    starts: tuple[str, ...] = ()
+
+    def __contains__(self, word: str) -> bool:
+        return word in self.exact or bool(self.starts and word.startswith(self.starts))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next word of a phrase and how many words may stand before it."""
+
+    words: WordSet
+    gap: int
 
 
 @dataclass(frozen=True)
 class PhraseBook:
-    """Phrases with their compiled expressions; `version` changes with the seed and with the reader's code."""
+    """Phrases and word lists that are in force together."""
 
     phrases: tuple[Phrase, ...]
-    pattern: re.Pattern[str]
-    #: First letters of every phrase: a text without any of them needs no further look.
-    stems: tuple[str, ...]
-    version: str
+    steps: tuple[tuple[Step, ...], ...]
+    #: By language, then name.
+    lists: dict[str, dict[str, WordSet]]
 
-    def is_valid(self, phrase_id: str, day: date) -> bool:
-        """Whether that phrase was in force on that day."""
-        return self._by_id[phrase_id].is_valid_on(day)
+    def starting_with(self, word: str) -> tuple[int, ...]:
+        """Phrases whose first word may be this one; the longest first."""
+        found = self._by_first.get(word, ())
+        if "-" in word and not found:
+            found = self._by_first.get(word.partition("-")[0], ())
+        if word.startswith(self._starts):
+            by_start = (index for index, steps in enumerate(self.steps) if word in steps[0].words)
+            found = tuple(sorted({*found, *by_start}, key=self._rank))
+        return found
 
     @cached_property
-    def _by_id(self) -> dict[str, Phrase]:
-        return {phrase.phrase_id: phrase for phrase in self.phrases}
+    def pattern(self) -> re.Pattern[str]:
+        """What a word of a text is."""
+        return words.word_pattern(set(self.lists["ru"][OPERATOR].exact))
+
+    @cached_property
+    def _by_first(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, list[int]] = {}
+        for index in sorted(range(len(self.steps)), key=self._rank):
+            for word in self.steps[index][0].words.exact:
+                found.setdefault(word, []).append(index)
+        return {word: tuple(indexes) for word, indexes in found.items()}
+
+    @cached_property
+    def _starts(self) -> tuple[str, ...]:
+        return tuple({start for steps in self.steps for start in steps[0].words.starts})
+
+    def _rank(self, index: int) -> tuple[int, int]:
+        return -len(self.steps[index]), index
 
 
-def _form_pattern(form: str) -> str:
-    return re.escape(form[:-1]) + r"\w*" if form.endswith("*") else re.escape(form) + r"\b"
+@dataclass(frozen=True)
+class Rules:
+    """Seeds by their days of validity; `version` changes with the seeds and with the reader's code."""
+
+    phrases: tuple[Row, ...]
+    lists: tuple[Row, ...]
+    version: str
+    _books: dict[int, PhraseBook] = field(default_factory=dict)
+
+    def on(self, day: date) -> PhraseBook:
+        """The phrases and lists in force on that day."""
+        period = sum(change <= day for change in self._changes)
+        if period not in self._books:
+            phrases = [row for row in self.phrases if row.is_valid_on(day)]
+            self._books[period] = _compile(phrases, [row for row in self.lists if row.is_valid_on(day)])
+        return self._books[period]
+
+    @cached_property
+    def _changes(self) -> list[date]:
+        return sorted({day for row in (*self.phrases, *self.lists) for day in (row.valid_from, row.valid_to) if day})
 
 
-def _token_pattern(token: str) -> str:
-    forms = [form for word in token.split("|") for form in (OPERATORS if word == "@operator" else (word,))]
-    return f"(?:{'|'.join(map(_form_pattern, forms))})"
+def load_rules(
+    folder: Path, phrases: str = "phrases.csv", signals: Sequence[str] = SIGNALS, code: Sequence[str] = ()
+) -> Rules:
+    """Read the phrases seed of that name, `word_lists.csv` and `competitors.csv` of `folder`.
 
-
-def _tail_pattern(tokens: list[str]) -> str:
-    pattern, gap = "", ""
-    for word in tokens:
-        if word == "..":
-            gap = rf"(?:{_SEPARATOR}[@#]?[\w']+){{0,3}}?"
-            continue
-        # The sign before an operator's name is how people address one: @beeline, #мтс.
-        pattern += gap + _SEPARATOR + r"[@#_«\"]?" + _token_pattern(word)
-        gap = ""
-    return pattern
-
-
-def compile_phrases(phrases: list[Phrase], version: str) -> PhraseBook:
-    """Compile phrases into one expression; longer phrases win over shorter ones that start at the same place."""
-    by_stem: dict[str, list[str]] = {}
-    serial = count()
-    ordered = sorted(enumerate(phrases), key=lambda item: (-len(item[1].phrase.split()), item[0]))
-    for index, phrase in ordered:
-        first, *rest = phrase.phrase.split()
-        endings: dict[str, list[str]] = {}
-        for word in first.split("|"):
-            stem = word.rstrip("*")[:3]
-            endings.setdefault(stem, []).append(word.removeprefix(stem))
-        for stem, forms in endings.items():
-            branch = f"(?:{'|'.join(map(_form_pattern, forms))}){_tail_pattern(rest)}"
-            by_stem.setdefault(stem, []).append(f"(?P<p{index}_{next(serial)}>{branch})")
-    # Letters come first and the look behind them after: the engine then skips to places that start with such letters.
-    branches = [
-        rf"{re.escape(stem)}(?<![\w-]{re.escape(stem)})(?:{'|'.join(patterns)})" for stem, patterns in by_stem.items()
-    ]
-    return PhraseBook(tuple(phrases), re.compile("|".join(branches) or "(?!)"), tuple(by_stem), version)
-
-
-def load_phrases(path: Path) -> PhraseBook:
-    """Read and compile the seed at `path`; raises PhrasesError naming line and column of the first bad cell."""
-    phrases: list[Phrase] = []
-    seen: set[str] = set()
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise PhrasesError(f"{path}: columns are {reader.fieldnames}, wanted {list(COLUMNS)}")
-        for row in reader:
-            phrase = _parse(row, f"{path}:{reader.line_num}")
-            if phrase.phrase_id in seen:
-                raise PhrasesError(f"{path}:{reader.line_num}: phrase_id {phrase.phrase_id} is there twice")
-            seen.add(phrase.phrase_id)
-            phrases.append(phrase)
-    return compile_phrases(phrases, _version(path))
-
-
-def _parse(row: dict[str, str], where: str) -> Phrase:
-    for column, allowed in (("language", LANGUAGES), ("person", PERSONS)):
-        if row[column] not in allowed:
-            raise PhrasesError(f"{where}: {column} is {row[column]!r}, allowed: {', '.join(allowed)}")
-    words = row["phrase"].split()
-    if not words or words[0] in ("..", "@operator") or words[-1] == ".." or "ё" in row["phrase"]:
-        raise PhrasesError(f"{where}: phrase {row['phrase']!r} must start and end with words, written with е for ё")
-    try:
-        valid_from = date.fromisoformat(row["valid_from"])
-        valid_to = date.fromisoformat(row["valid_to"]) if row["valid_to"] else None
-    except ValueError:
-        raise PhrasesError(
-            f"{where}: valid_from and valid_to are dates as 2025-01-31 (valid_to may be empty)"
-        ) from None
-    return Phrase(
-        row["phrase_id"], row["language"], row["phrase"], row["person"], row["rule_version"], valid_from, valid_to
-    )
-
-
-def _version(seed: Path) -> str:
-    """Hash of the seed and of the code that reads with it: either one changes what a message says."""
-    digest = hashlib.sha256(seed.read_bytes())
-    for module in ("cues.py", "find.py", "phrases.py"):
+    `code` are further modules of this room whose change is a change of the rules. SeedError names file and line of the
+    first bad row.
+    """
+    allowed = {"language": LANGUAGES, "person": PERSONS, "signal": (*signals, HARMLESS)}
+    keyed = ("phrase_id", "language", "phrase", "person", "signal", "rule_version")
+    paths = [folder / phrases, folder / "word_lists.csv", folder / "competitors.csv"]
+    rows = read_seed(paths[0], keyed, "phrase_id", allowed)
+    lists = [*read_seed(paths[1], ("list_name", "language", "words"), None, {"language": LANGUAGES}), *_names(paths[2])]
+    by_language = _listed(lists)
+    for row in rows:
+        _check_phrase(row, by_language[row.cells["language"]])
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths))
+    for module in ("words.py", "seeds.py", "phrases.py", "cues.py", "find.py", *code):
         digest.update((Path(__file__).parent / module).read_bytes())
-    return digest.hexdigest()
+    return Rules(tuple(rows), tuple(lists), digest.hexdigest())
+
+
+def _names(path: Path) -> list[Row]:
+    """Competitors, in either language, as words of two lists: any form, and the name as it stands in a subject."""
+    rows = []
+    for row in read_seed(path, ("competitor", "words"), None, {}):
+        subject = "|".join(word.rstrip("~*") for word in row.cells["words"].split("|"))
+        for language in LANGUAGES:
+            rows.append(row.with_cells(list_name=OPERATOR, language=language))
+            rows.append(row.with_cells(list_name=OPERATOR_SUBJECT, language=language, words=subject))
+    return rows
+
+
+def _check_phrase(row: Row, lists: dict[str, WordSet]) -> None:
+    phrase = row.cells["phrase"]
+    tokens = phrase.split()
+    if not tokens or GAP in (tokens[0], tokens[-1]) or "ё" in phrase:
+        raise SeedError(f"{row.where}: phrase {phrase!r} must start and end with words, written with е for ё")
+    for step in tokens:
+        if step != GAP:
+            _word_set(step, lists, row.where)
+
+
+def _listed(lists: Sequence[Row]) -> dict[str, dict[str, WordSet]]:
+    by_language: dict[str, dict[str, WordSet]] = {language: {} for language in LANGUAGES}
+    for row in lists:
+        named, name = by_language[row.cells["language"]], row.cells["list_name"]
+        named[name] = _joined([named.get(name, WordSet()), _word_set(row.cells["words"], {}, row.where)])
+    return by_language
+
+
+def _compile(phrases: Sequence[Row], lists: Sequence[Row]) -> PhraseBook:
+    by_language = _listed(lists)
+    compiled = []
+    for row in phrases:
+        steps: list[Step] = []
+        gap = 0
+        for step in row.cells["phrase"].split():
+            if step == GAP:
+                gap = GAP_WORDS
+                continue
+            steps.append(Step(_word_set(step, by_language[row.cells["language"]], row.where), gap))
+            gap = 0
+        compiled.append(tuple(steps))
+    return PhraseBook(tuple(Phrase(**row.cells) for row in phrases), tuple(compiled), by_language)
+
+
+def _word_set(step: str, lists: Mapping[str, WordSet], where: str) -> WordSet:
+    sets = []
+    for word in step.split("|"):
+        if word.startswith("@"):
+            if word[1:] not in lists:
+                raise SeedError(f"{where}: there is no list {word}; lists: {', '.join(sorted(lists))}")
+            sets.append(lists[word[1:]])
+        elif word.endswith("*"):
+            sets.append(WordSet(starts=(word[:-1],)))
+        elif "~" in word:
+            lemma, _, grammeme = word.partition("~")
+            if grammeme and grammeme not in words.GRAMMEMES:
+                raise SeedError(f"{where}: {word!r}: after ~ stands one of {', '.join(words.GRAMMEMES)}")
+            found = words.forms(lemma, grammeme or None)
+            if not found:
+                raise SeedError(f"{where}: {lemma!r} is no lemma with such forms; write the infinitive or nominative")
+            sets.append(WordSet(found))
+        else:
+            sets.append(WordSet(frozenset({word})))
+    return _joined(sets)
+
+
+def _joined(sets: Sequence[WordSet]) -> WordSet:
+    return WordSet(frozenset().union(*(one.exact for one in sets)), tuple(s for one in sets for s in one.starts))

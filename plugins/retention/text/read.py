@@ -1,187 +1,230 @@
-"""Reads what customers wrote in tonight's loads into signals.phrase_hits. Bodies stay here: only offsets leave."""
+"""Reads what customers and our people wrote into the schema signals. Bodies stay here: only what was found leaves.
 
-import csv
-import io
+Customers' messages: phrases with their places, kind of threat, mentions, language, sentiment, topic. Replies of our
+people: reason, result, bands of near-duplicates. See docs/adr/0013-reading-texts.md.
+"""
+
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from retention.text.find import find_phrases
-from retention.text.phrases import PhraseBook, load_phrases
+from retention.text import gone, model_file, sentiment, store, topics
+from retention.text.find import find_phrases, threat_kind
+from retention.text.language import language_of
+from retention.text.phrases import REPLY_SIGNALS, Rules, load_rules
+from retention.text.replies import bands_of, substance_of
 
-#: Name in ops.applied_hashes. Not the seed's own name: dbt books the seed there, by a hash of the file alone.
+#: Names in ops.applied_hashes of what the signals were read with: three, so that a change rereads what it must.
 APPLIED_NAME = "signals.phrase_hits"
-FETCH_ROWS = 5_000
-FLUSH_CHARS = 1_000_000
+MODEL_NAME = "signals.message_models"
+REPLIES_NAME = "signals.reply_signals"
+#: Seeds' days are Moscow's, as in the models.
+_ZONE = ZoneInfo("Europe/Moscow")
+_VERSION_LENGTH = 12
 
-#: What is read from each table: (id, load, language, when it was written, body). Only the customer's own words.
-MESSAGES = {
-    "helpdesk.contacts": """
-        select contact_id, _load_id, language, started_at, body
-        from raw.helpdesk__contacts
-        where _op = 'u' and direction = 'inbound' and initiator = 'customer' and body <> '' and _load_id = any(%s)
-    """,
-    "web.public_reviews": """
-        select 'review:' || review_id, _load_id, null, posted_at, body
-        from raw.web__public_reviews
-        where _op = 'u' and body <> '' and _load_id = any(%s)
-    """,
-}
+#: contact_id, load_id, declared language, when it was written, body.
+Message = tuple[str, int, str | None, datetime, str]
+#: Table of signals and the rows for it: key, then gone.COLUMNS.
+Found = dict[str, list[tuple[object, ...]]]
 
-#: A hit in a text that is gone (erased, or past its age): the version it was found in is there and has no text.
-TEXT_IS_GONE = """(
-    exists (
-        select from raw.helpdesk__contacts as m
-        where m.contact_id = hits.contact_id and m._load_id = hits.load_id and m.body is null
-    )
-    or exists (
-        select from raw.web__public_reviews as m
-        where 'review:' || m.review_id = hits.contact_id and starts_with(hits.contact_id, 'review:')
-            and m.review_id = substr(hits.contact_id, 8) and m._load_id = hits.load_id and m.body is null
-    )
-)"""
-#: A new version of a message whose text was gone already says what the one before it said.
-INHERIT = """
-    insert into signals.phrase_hits
-    select hits.contact_id, m._load_id, hits.phrase_id, hits.rule_version, hits.starts_at_char, hits.ends_at_char,
-        hits.verdict
-    from {table} as m
-    cross join lateral (
-        select p._load_id, p.body from {table} as p
-        where p.{key} = m.{key} and p._load_id < m._load_id and p._op = 'u'
-        order by p._load_id desc limit 1
-    ) as former
-    inner join signals.phrase_hits as hits
-        on hits.contact_id = {prefix} || m.{key} and hits.load_id = former._load_id
-    where m._load_id = %s and m._op = 'u' and m.body is null and former.body is null
-    on conflict do nothing
-"""
-INHERITING = {
-    "helpdesk.contacts": INHERIT.format(table="raw.helpdesk__contacts", key="contact_id", prefix="''"),
-    "web.public_reviews": INHERIT.format(table="raw.web__public_reviews", key="review_id", prefix="'review:'"),
-}
+
+@dataclass(frozen=True)
+class Reader:
+    """What texts are read with: rules for customers and for replies, the trained model, the topics' words."""
+
+    customers: Rules
+    replies: Rules
+    model: Path
+    topic_words: Path
+
+    @cached_property
+    def model_version(self) -> str:
+        """Changes with what gives sentiment and topic."""
+        versions = sentiment.model_version(self.model) + topics.model_version(self.model, self.topic_words)
+        return hashlib.sha256(versions.encode()).hexdigest()[:_VERSION_LENGTH]
+
+    def judge(self, bodies: Sequence[str]) -> "zip[tuple[tuple[int, float], tuple[str | None, float]]]":
+        """Sentiment and topic of each text, with their scores."""
+        return zip(
+            sentiment.score(bodies, self.model), topics.classify(bodies, self.model, self.topic_words), strict=True
+        )
 
 
 @dataclass(frozen=True)
 class ReadSummary:
-    """What one reading did; `is_reread`: all messages were read, because the phrases or their reader changed."""
+    """What one reading did. `is_reread`: all messages were read again, because rules, model or reader changed."""
 
     messages: int
     hits: int
+    replies: int
     seconds: float
     is_reread: bool
 
 
-def read_texts(conn: Connection, batch_id: int, seed: Path) -> ReadSummary:
-    """Replace the phrase hits of the pending loads of `batch_id`; of all loads up to it when the phrases changed.
+def load_reader(seeds: Path, model: Path = model_file.SHIPPED) -> Reader:
+    """The rules of a seeds folder, compiled, with a trained model; SeedError names the first bad row."""
+    return Reader(
+        load_rules(seeds, "phrases.csv", code=("language.py",)),
+        load_rules(seeds, "reply_phrases.csv", REPLY_SIGNALS, code=("replies.py",)),
+        model,
+        seeds / "topic_words.csv",
+    )
 
-    What was found in texts that are gone since stays: they cannot be read again, and levels rest on it.
 
-    `seed` is the phrases CSV. One transaction; reading again gives the same rows. Memory does not grow with the number
-    of messages. Raises PhrasesError for a bad seed, and ValueError when `batch_id` is not the current run's: the
-    pending loads would be another batch's.
+def read_messages(rows: Sequence[Message], reader: Reader) -> Found:
+    """Signals of a chunk of customers' messages: rows of phrase_hits and, one a message, of message_signals. Pure."""
+    found: Found = {name: [] for name in gone.OF_CUSTOMERS}
+    version = reader.customers.version[:_VERSION_LENGTH]
+    judged = reader.judge([row[4] for row in rows])
+    for (contact_id, load_id, declared, written_at, body), (mood, topic) in zip(rows, judged, strict=True):
+        hits = find_phrases(body, declared, reader.customers.on(written_at.astimezone(_ZONE).date()))
+        for hit in hits:
+            found["phrase_hits"].append(
+                (contact_id, load_id, hit.phrase_id, hit.rule_version, hit.start, hit.end, hit.verdict, hit.signal)
+            )
+        mentioned = {hit.signal for hit in hits if hit.verdict not in ("negated", "quoted")}
+        found["message_signals"].append(
+            (contact_id, load_id, language_of(body, declared), *mood, *topic, threat_kind(hits),
+             "public_review" in mentioned, "regulator" in mentioned, version, reader.model_version)
+        )  # fmt: skip
+    return found
+
+
+def read_replies(rows: Sequence[Message], reader: Reader) -> Found:
+    """Signals of a chunk of our people's replies: rows of reply_signals and of reply_bands. Pure."""
+    found: Found = {name: [] for name in gone.OF_REPLIES}
+    version = reader.replies.version[:_VERSION_LENGTH]
+    for (contact_id, load_id, declared, written_at, body), bands in zip(
+        rows, bands_of([row[4] for row in rows]), strict=True
+    ):
+        said = substance_of(body, declared, reader.replies.on(written_at.astimezone(_ZONE).date()))
+        found["reply_signals"].append((contact_id, load_id, said.gives_reason, said.states_result, version))
+        found["reply_bands"] += [(contact_id, load_id, band, value) for band, value in enumerate(bands)]
+    return found
+
+
+def judge_messages(rows: Sequence[Message], reader: Reader) -> Found:
+    """Only what the model says of a chunk of messages: rows of store.JUDGED. Pure."""
+    judged = zip(rows, reader.judge([row[4] for row in rows]), strict=True)
+    return {store.JUDGED: [(row[0], row[1], *mood, *topic, reader.model_version) for row, (mood, topic) in judged]}
+
+
+def read_texts(
+    conn: Connection,
+    batch_id: int,
+    seeds: Path,
+    model: Path = model_file.SHIPPED,
+    is_short: bool = False,
+) -> ReadSummary:
+    """Replace the signals of the pending loads of `batch_id`; of all loads where rules or model changed.
+
+    Customers' rules reread customers' messages, rules of replies the replies, a model only gives new sentiments and
+    topics. What was found in texts that are gone since stays. `is_short`, a ten-minute run: only its loads are read;
+    what changed rules say of older texts is for the night.
+
+    `seeds` is the folder of the seeds. How far it has come goes into the log every few seconds. One transaction;
+    reading again gives the same rows; memory does not grow with the number of messages.
+    Raises SeedError for a bad seed, BusyError when a short run finds another reading at work, and ValueError when
+    `batch_id` is not the current run's: the pending loads would be another batch's.
     """
     started = time.perf_counter()
-    phrases = load_phrases(seed)
+    reader = load_reader(seeds, model)
+    versions = {
+        APPLIED_NAME: reader.customers.version, MODEL_NAME: reader.model_version, REPLIES_NAME: reader.replies.version
+    }  # fmt: skip
     with conn:
         with conn.cursor() as cur:
-            _check_current(cur, batch_id)
-            is_reread = _applied_version(cur) != phrases.version
-            loads = _loads(cur, batch_id, is_reread)
-            if is_reread:
-                cur.execute(f"delete from signals.phrase_hits as hits where not {TEXT_IS_GONE}")  # noqa: S608
-                # What was built from the old hits is built again in full, also when only the reader's code changed.
-                cur.execute(r"delete from ops.applied_hashes where name like 'int\_%'")
-            else:
-                pending = [load_id for load_ids in loads.values() for load_id in load_ids]
-                stale = f"delete from signals.phrase_hits as hits where load_id = any(%s) and not {TEXT_IS_GONE}"  # noqa: S608
-                cur.execute(stale, (pending,))
-        messages = hits = 0
-        for table, load_ids in loads.items():
-            table_messages, table_hits = _read_table(conn, table, load_ids, phrases)
-            messages += table_messages
-            hits += table_hits
-            with conn.cursor() as cur:
-                for load_id in load_ids:
-                    cur.execute(INHERITING[table], (load_id,))
+            store.begin(cur, batch_id, is_short)
+            changed = {name for name, version in versions.items() if store.applied_version(cur, name) != version}
+            pending, every = store.pending_loads(cur, is_short), store.all_loads(cur)
+            if is_short:
+                changed = set()
+        of_customers = every if APPLIED_NAME in changed else pending
+        of_replies = every if REPLIES_NAME in changed else pending
         with conn.cursor() as cur:
-            cur.execute(
-                "insert into ops.applied_hashes (name, hash) values (%s, %s)"
-                " on conflict (name) do update set hash = excluded.hash, applied_at = clock_timestamp()"
-                " where applied_hashes.hash <> excluded.hash",
-                (APPLIED_NAME, phrases.version),
-            )
-    return ReadSummary(messages, hits, time.perf_counter() - started, is_reread)
+            _forget(cur, gone.OF_CUSTOMERS, of_customers, APPLIED_NAME in changed)
+            _forget(cur, gone.OF_REPLIES, of_replies, REPLIES_NAME in changed)
+        progress = store.Progress()
+        counted = dict.fromkeys(("messages", "hits", "replies"), 0)
+        for table, source in store.MESSAGES.items():
+            for found in _read(conn, source, of_customers.get(table, []), read_messages, reader, progress):
+                counted["messages"] += len(found["message_signals"])
+                counted["hits"] += len(found["phrase_hits"])
+        for found in _read(conn, store.REPLIES, of_replies.get(store.CONTACTS, []), read_replies, reader, progress):
+            counted["replies"] += len(found["reply_signals"])
+        if MODEL_NAME in changed and APPLIED_NAME not in changed:
+            _judge_again(conn, every, pending, reader, progress)
+        with conn.cursor() as cur:
+            _inherit(cur, gone.OF_CUSTOMERS, of_customers)
+            _inherit(cur, gone.OF_REPLIES, {store.CONTACTS: of_replies.get(store.CONTACTS, [])})
+            if changed & {APPLIED_NAME, MODEL_NAME}:
+                # What was built from the old signals is built again in full, also when only the code changed. Last: a
+                # ten-minute run would wait at these rows for as long as the reading takes.
+                cur.execute(r"delete from ops.applied_hashes where name like 'int\_%'")
+            elif REPLIES_NAME in changed:
+                cur.execute(r"delete from ops.applied_hashes where name like 'int\_reply\_%'")
+            for name, version in () if is_short else versions.items():
+                store.book_version(cur, name, version)
+    return ReadSummary(**counted, seconds=time.perf_counter() - started, is_reread=bool(changed))
 
 
-def _check_current(cur: Cursor, batch_id: int) -> None:
-    cur.execute("select batch_id from ops.current_run")
-    row = cur.fetchone()
-    if row is None or row[0] != batch_id:
-        raise ValueError(
-            f"batch {batch_id} is not the current run ({'none' if row is None else row[0]} is). No text was read. "
-            "See `retention status`"
-        )
+def _forget(cur: Cursor, tables: Iterable[str], loads: dict[str, list[int]], is_all: bool) -> None:
+    for name in tables:
+        if is_all:
+            cur.execute(gone.forget(name))
+        else:
+            cur.execute(gone.forget_loads(name), ([load_id for load_ids in loads.values() for load_id in load_ids],))
 
 
-def _applied_version(cur: Cursor) -> str | None:
-    cur.execute("select hash from ops.applied_hashes where name = %s", (APPLIED_NAME,))
-    row = cur.fetchone()
-    return None if row is None else str(row[0])
+def _inherit(cur: Cursor, tables: Iterable[str], loads: dict[str, list[int]]) -> None:
+    """All loads at once, again while a version was given something that the next one may inherit."""
+    for table, load_ids in loads.items():
+        for name in tables:
+            is_new = bool(load_ids)
+            while is_new:
+                cur.execute(gone.inherit(name, table), (load_ids,))
+                is_new = cur.rowcount > 0
 
 
-def _loads(cur: Cursor, batch_id: int, is_reread: bool) -> dict[str, list[int]]:
-    if is_reread:
-        cur.execute(
-            "select table_name, array_agg(load_id order by load_id) from ops.loads"
-            " where table_name = any(%s) and batch_id <= %s group by table_name order by table_name",
-            (list(MESSAGES), batch_id),
-        )
-    else:
-        cur.execute(
-            "select table_name, array_agg(load_id order by load_id) from ops.loads_to_stage"
-            " where table_name = any(%s) group by table_name order by table_name",
-            (list(MESSAGES),),
-        )
-    return dict(cur.fetchall())
+def _read(
+    conn: Connection,
+    source: store.Source,
+    load_ids: list[int],
+    read: Callable[[Sequence[Message], Reader], Found],
+    reader: Reader,
+    progress: store.Progress,
+) -> Iterable[Found]:
+    """Stream one source through `read` into the schema signals, a chunk at a time."""
+    if not load_ids:
+        return
+    progress.begin(source.name, store.count(conn, source, load_ids))
+    for chunk in store.chunks(conn, source, load_ids):
+        found = read(chunk, reader)
+        for name, rows in found.items():
+            store.copy_rows(conn, name, rows)
+        progress.advance(len(chunk))
+        yield found
 
 
-def _read_table(conn: Connection, table: str, load_ids: list[int], phrases: PhraseBook) -> tuple[int, int]:
-    """Stream one table's messages into signals.phrase_hits; returns messages and hits."""
-    messages = hits = 0
-    buffer = io.StringIO()
-    rows = csv.writer(buffer, lineterminator="\n")
-    for contact_id, load_id, language, written_at, body in _stream(conn, MESSAGES[table], load_ids):
-        messages += 1
-        for hit in find_phrases(body, language, phrases):
-            if phrases.is_valid(hit.phrase_id, written_at.date()):
-                rows.writerow((contact_id, load_id, hit.phrase_id, hit.rule_version, hit.start, hit.end, hit.verdict))
-                hits += 1
-        if buffer.tell() > FLUSH_CHARS:
-            _flush(conn, buffer)
-    _flush(conn, buffer)
-    return messages, hits
-
-
-def _stream(conn: Connection, query: str, load_ids: list[int]) -> Iterator[tuple[str, int, str | None, datetime, str]]:
-    with conn.cursor(name="messages") as cur:
-        cur.itersize = FETCH_ROWS
-        cur.execute(query, (load_ids,))
-        yield from cur
-
-
-def _flush(conn: Connection, buffer: io.StringIO) -> None:
-    buffer.seek(0)
-    with conn.cursor() as cur:
-        cur.copy_expert(
-            "copy signals.phrase_hits (contact_id, load_id, phrase_id, rule_version, starts_at_char, ends_at_char,"
-            " verdict) from stdin (format csv)",
-            buffer,
-        )
-    buffer.seek(0)
-    buffer.truncate()
+def _judge_again(
+    conn: Connection,
+    every: dict[str, list[int]],
+    pending: dict[str, list[int]],
+    reader: Reader,
+    progress: store.Progress,
+) -> None:
+    """New sentiments and topics for messages that are read already."""
+    store.begin_judging(conn)
+    for table, source in store.MESSAGES.items():
+        load_ids = sorted(set(every.get(table, [])) - set(pending.get(table, [])))
+        for _ in _read(conn, source, load_ids, judge_messages, reader, progress):
+            pass
+    store.apply_judged(conn)
