@@ -13,6 +13,11 @@
     ({{ instant }} + ({{ seconds }}) * interval '1 second')
 {%- endmacro %}
 
+{#- The instant without its fraction of a second: deadlines are kept to the second. -#}
+{% macro whole_second(instant) -%}
+    date_trunc('second', {{ instant }})
+{%- endmacro %}
+
 {#- Seconds from one instant to another, with fractions; negative when the second is earlier. -#}
 {% macro seconds_between(earlier, later) -%}
     cast(extract(epoch from ({{ later }} - {{ earlier }})) as double precision)
@@ -36,6 +41,11 @@
 {#- First day of the calendar quarter of an instant in an IANA zone. -#}
 {% macro quarter_start(instant, time_zone) -%}
     cast(date_trunc('quarter', {{ instant }} at time zone {{ time_zone }}) as date)
+{%- endmacro %}
+
+{#- First day of the calendar month of an instant in an IANA zone. -#}
+{% macro month_start(instant, time_zone) -%}
+    cast(date_trunc('month', {{ instant }} at time zone {{ time_zone }}) as date)
 {%- endmacro %}
 
 {#- The Monday of the week of a calendar day. -#}

@@ -24,10 +24,17 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Condition: the row's key is among tonight's, or everything is computed. -#}
-{% macro is_touched(touched, key, column=none) -%}
+{#- Condition: the row's key is among tonight's, or everything is computed. `prefix`: what tonight's keys have before the
+    row's own; it is taken off them, so that the row's index is used. -#}
+{% macro is_touched(touched, key, column=none, prefix=none) -%}
     {%- set touched_keys = ref(touched) -%}
-    {%- if is_incremental() -%}
+    {%- if is_incremental() and prefix -%}
+    {{ column or key }} in (
+        select substr(touched_keys.{{ key }}, {{ prefix | length + 1 }})
+        from {{ touched_keys }} as touched_keys
+        where touched_keys.{{ key }} like '{{ prefix }}%'
+    )
+    {%- elif is_incremental() -%}
     {{ column or key }} in (select touched_keys.{{ key }} from {{ touched_keys }} as touched_keys)
     {%- else -%}
     true

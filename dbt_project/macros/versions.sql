@@ -33,9 +33,8 @@
 {#- Loads of a table that the run may see: a rebuild of a past night sees none of later ones. -#}
 {% macro visible_loads(table) -%}
     select loads.load_id
-    from {{ source('ops', 'loads') }} as loads
-    cross join {{ source('run', 'current_run') }} as run
-    where loads.table_name = '{{ table }}' and loads.batch_id <= run.batch_id
+    from {{ source('run', 'loads_seen') }} as loads
+    where loads.table_name = '{{ table }}'
 {%- endmacro %}
 
 {#- The key of a row as the books of quarantine spell it. -#}
