@@ -12,6 +12,7 @@ from conftest import Warehouse
 from retention.quality.reconcile import load_laws, reconcile
 from retention.quality.verdict import GateFailed
 from retention.sources.contract import Contract, create_raw_tables, load_contract
+from retention.warehouse import batches
 
 LAWS = Path(__file__).resolve().parents[2] / "expectations" / "reconciliation"
 #: Staging by columns that laws read; the other staging tables are empty.
@@ -25,8 +26,9 @@ STAGING = {
     "web.public_reviews": "(values ('r1', '2026-02-01')) as v(review_id, at)",
     "crm.subscriptions": "(values ('s1', 'p1'), ('s2', 'p2')) as v(subscription_id, party_id)",
     "crm.parties": "(values ('p1', 'vip')) as v(party_id, segment)",
-    "crm.subscription_events": "(values ('x1', 'debt', '2026-02-01'), ('x2', 'sim_swap', '2026-02-01'))"
-    " as v(subscription_event_id, kind, at)",
+    "helpdesk.teams": "(values ('a', '24x7'), ('b', '24x7'), ('c', null)) as v(team_id, calendar_code)",
+    "crm.subscription_events": "(values ('x1', 'debt', '2026-02-01', null), ('x2', 'sim_swap', '2026-02-01', null),"
+    " ('x3', 'port_request', '2026-02-01 21:00+00', 's1')) as v(subscription_event_id, kind, at, subscription_id)",
 }
 INSTANTS = "at::timestamptz as {}, at::timestamptz as recorded_at"
 EXTRA = {"helpdesk.contacts": "started_at", "helpdesk.tickets": "opened_at", "helpdesk.ticket_events": "event_at",
@@ -42,10 +44,12 @@ OTHERS = {
     "marts_b.trust_link_rates": """(values (2::bigint, 1, 1, 0, 0, 1, 0, 1, 2::bigint)) as v(
         linked, linked_by_subscription, linked_by_number, linked_by_party, unlinked_subscription_unknown,
         unlinked_number_unknown, unlinked_party_not_telling, unlinked_nothing_named, excluded)""",
+    "marts_b.trust_calendars": "(values ('24x7', 2::bigint), ('unknown', 1), ('office_9_18', 0))"
+    " as v(calendar_code, team_count)",
     "marts_b.fct_tickets": "(values ('t1', 2::bigint), ('t2', 0)) as v(ticket_id, event_count)",
     "marts_b.dim_subscription": "(values ('s1', 'vip'), ('s2', 'unknown')) as v(subscription_id, segment)",
-    "marts_b.fct_complaint_episodes": "(values ('e1', 2::bigint, true, false))"
-    " as v(episode_id, contact_count, is_linked, is_left_before)",
+    "marts_b.fct_complaint_episodes": "(values ('e1', 2::bigint, true, false, timestamptz '2026-02-01'))"
+    " as v(episode_id, contact_count, is_linked, is_left_before, started_at)",
     "marts_b.complaint_to_churn": """(values
         ('e1', 30, 1, true, true, 'left', 'left', timestamptz '2026-02-02'),
         ('e1', 60, 1, true, true, 'left', 'left', timestamptz '2026-02-02'),
@@ -61,6 +65,57 @@ OTHERS = {
         ) as v(churn_event_id, kind, cause_group, is_churn, churn_group)""",
     "intermediate.int_churn_events": "(select churn_event_id, kind, cause_group, is_churn"
     " from marts_b.fct_churn_events) as v",
+    "marts_b.fct_clocks": """(values
+        ('k1', 'first_reply', 'met', false, 60::bigint), ('k2', 'resolution', 'breached', true, 90),
+        ('k3', 'sensitive_first_contact', 'excluded', false, 0), ('k4', 'hand_over', 'met', false, 10),
+        ('k5', 'first_reply', 'open_in_time', true, 5)
+        ) as v(clock_id, clock, verdict, is_open, calendar_seconds)""",
+    "marts_b.fct_clock_segments": "(values ('k1', 1, 60::bigint), ('k2', 1, 40), ('k2', 2, 50), ('k4', 1, 10),"
+    " ('k5', 1, 5)) as v(clock_id, segment_number, calendar_seconds)",
+    "marts_b.sla_compliance": """(values
+        ('first_reply', 1::bigint, 0::bigint, 0::bigint, 0::bigint, 1::bigint), ('resolution', 0, 1, 1, 0, 0),
+        ('sensitive_first_contact', 0, 0, 0, 1, 0), ('hand_over', 1, 0, 0, 0, 0)
+        ) as v(clock, met_count, breached_count, open_overdue_count, excluded_count, open_in_time_count)
+        cross join (values (0::bigint, 0::bigint)) as o(not_yet_known_count, resolved_on_trigger_count)""",
+    "intermediate.int_episode_levels": "(values ('e1', false), ('e1', true)) as v(episode_id, is_sensitive)",
+    "intermediate.int_sensitive_rises": "(values ('e1')) as v(episode_id)",
+    "marts_b.owner_history": """(values
+        ('e1', 1, 'common_queue', null, 'routing', timestamptz '2026-02-01', timestamptz '2026-02-02', false),
+        ('e1', 2, 'agent', 't', 'assignment', '2026-02-02', '2026-02-03', false),
+        ('e1', 3, 'common_queue', 't', 'reassignment', '2026-02-03', null, true)
+        ) as v(episode_id, owner_position, owner_kind, team_id, source, valid_from, valid_to, is_current)""",
+    # L1, then L2 and L3b of one instant, then a flag that is no rise, then an order on the next day (Moscow). A person
+    # lowers it on the third, and on the fourth the words are said again.
+    "intermediate.int_contact_signals": """(values
+        ('c1', 1, timestamptz '2026-02-01 00:00+00'), ('c2', 2, '2026-02-01 12:00+00'),
+        ('c2', 5, '2026-02-01 12:00+00'), ('c1', 3, '2026-02-01 13:00+00'), ('c2', 5, '2026-02-04')
+        ) as v(contact_id, level_rank, fired_at)""",
+    "intermediate.int_episode_contacts": "(values ('c1', 'e1'), ('c2', 'e1')) as v(contact_id, episode_id)",
+    "intermediate.int_level_overrides": "(values ('e1', 1, timestamptz '2026-02-03', null))"
+    " as v(episode_id, level_rank, in_force_from, ignored_because)",
+    "intermediate.int_level_history": """(values
+        ('e1', 1, timestamptz '2026-02-01 00:00+00'), ('e1', 5, '2026-02-01 12:00+00'),
+        ('e1', 6, '2026-02-01 21:00+00'), ('e1', 1, '2026-02-03'), ('e1', 5, '2026-02-04')
+        ) as v(episode_id, level_rank, valid_from)""",
+    "intermediate.int_episodes": "(values ('e1', 'vip', 's1', timestamptz '2026-02-01', null::timestamptz))"
+    " as v(episode_id, segment, subscription_id, started_at, closes_at)",
+    "seeds.level_rules": "(values ('leaving_order', 6, date '2000-01-01', null::date))"
+    " as v(rule_id, level_rank, valid_from, valid_to)",
+    "marts_b.lost_escalations": """(values
+        (date '2026-02-01', 1::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint),
+        ('2026-02-02', 0, 0, 0, 1, 0, 0), ('2026-02-04', 0, 0, 0, 0, 1, 0)
+        ) as v(triggered_on, closed_with_reason, contacted_in_time, contacted_late, lost, open_late, open_in_time)""",
+    "marts_b.escalations": "(values ('x1', 'e1', timestamptz '2026-02-01', timestamptz '2026-02-02'),"
+    " ('x2', 'e1', '2026-02-03', null)) as v(escalation_id, episode_id, triggered_at, first_contact_at)",
+    "intermediate.int_first_contacts": "(values ('e1', timestamptz '2026-02-02', true), ('e1', '2026-02-04', false))"
+    " as v(episode_id, reached_at, is_by_owner)",
+    "marts_b.routing_compliance": "(values (1::bigint, 0::bigint, 1::bigint)) as v(as_ruled, otherwise, not_yet)",
+    "marts_b.escalation_leakage": "(values (2::bigint, true), (3, false)) as v(moves, is_end)",
+    "marts_b.episode_replay": "(values ('e1', 'escalation'), ('e1', 'escalation'), ('e1', 'owner'), ('e1', 'owner'),"
+    " ('e1', 'owner'), ('e1', 'contact')) as v(episode_id, kind)",
+    "marts_b.hybrid_routing": "(values (1::bigint, 0::bigint)) as v(complex_cases, standard_cases)",
+    "marts_b.risky_in_common_queue": "(values ('e1')) as v(episode_id)",
+    "marts_b.sensitive_without_authority": "(values ('e1')) as v(episode_id)",
     "outcomes.retention_metrics": "(values (1, 'saved_3a', 0.5, null), (1, 'saved_3a', null, 'small_cell'))"
     " as v(batch_id, metric, value, refusal_reason)",
     "marts_b.retention_metrics": "(select *, true as is_latest from outcomes.retention_metrics) as v",
@@ -108,10 +163,144 @@ BREAKS = {
         "update marts_b.trust_link_rates set unlinked_nothing_named = 0",
         "update marts_b.trust_link_rates set excluded = 0",
     ],
+    "clocks_started": [
+        "delete from marts_b.fct_clocks where clock = 'resolution'",
+        "delete from marts_b.fct_clocks where clock = 'sensitive_first_contact'",
+        "insert into marts_b.fct_clocks select * from marts_b.fct_clocks where clock = 'first_reply'",
+    ],
+    "compliance_holds_every_clock": [
+        "update marts_b.sla_compliance set met_count = 0",
+        "update marts_b.sla_compliance set open_overdue_count = 0",
+    ],
+    "clock_segments_add_up": ["delete from marts_b.fct_clock_segments where segment_number = 2"],
+    "one_owner_at_any_instant": [
+        "insert into marts_b.owner_history select * from marts_b.owner_history where is_current",
+        "delete from marts_b.owner_history where owner_position = 2",
+        "update marts_b.owner_history set valid_from = valid_from - interval '1 second' where owner_position = 2",
+        "update marts_b.owner_history set valid_to = '2026-02-04' where is_current",
+        "update marts_b.fct_complaint_episodes set started_at = started_at - interval '1 second'",
+    ],
+    "escalations_are_conserved": [
+        "delete from marts_b.lost_escalations where lost = 1",
+        "update marts_b.lost_escalations set open_late = 1 where lost = 1",
+        "update marts_b.lost_escalations set triggered_on = triggered_on + 1",
+        "delete from marts_b.lost_escalations where open_late = 1",
+    ],
+    "escalations_in_marts": [
+        "update marts_b.routing_compliance set not_yet = 0",
+        "update marts_b.escalation_leakage set moves = 1 where is_end",
+        "delete from marts_b.episode_replay where kind = 'escalation'",
+        "delete from marts_b.episode_replay where kind = 'owner'",
+        "update marts_b.hybrid_routing set standard_cases = 1",
+        "insert into marts_b.risky_in_common_queue values ('gone')",
+        "insert into marts_b.sensitive_without_authority values ('gone')",
+        "update marts_b.escalations set first_contact_at = null",
+    ],
+    "teams_have_calendars": [
+        "delete from marts_b.trust_calendars where calendar_code = 'unknown'",
+        "update marts_b.trust_calendars set team_count = 1",
+    ],
     "metrics_in_marts": [
         "delete from marts_b.metrics",
         "delete from marts_b.retention_metrics where value is null",
         "update marts_b.retention_metrics set refusal_reason = null",
+    ],
+}
+#: What coverage and touchpoints are counted against, added to the tables above.
+COVERAGE = """
+    create table seeds.coverage_policy as
+    select 91 as window_days, date '2000-01-01' as valid_from, null::date as valid_to;
+    create table seeds.touchpoint_policy as
+    select 90 as period_days, date '2000-01-01' as valid_from, null::date as valid_to;
+    alter table marts_b.fct_contacts add column if not exists segment text default 'vip',
+        add column if not exists direction text default 'inbound',
+        add column if not exists author_kind text, add column if not exists started_at timestamptz default '2026-02-01';
+    alter table marts_b.fct_complaint_episodes add column if not exists topic text default 'billing',
+        add column if not exists started_at timestamptz default '2026-02-01';
+    alter table marts_b.dim_subscription add column if not exists activated_at timestamptz default '2026-02-02 21:00Z',
+        add column if not exists terminated_at timestamptz, add column if not exists is_staff boolean default false,
+        add column if not exists is_test boolean default false;
+    create table marts_b.coverage as
+    select * from (values ('vip', 3), ('all', 3), ('mass', 0)) as v (segment, arrivals);
+    create table outcomes.touchpoints as select 1 as batch_id, * from (values
+        ('billing', 'established', 'r1', 1, 1, 4.0::float8, 5.0::float8, 1, null),
+        ('billing', 'established', 'r2', 0, 1, 0.0, null, null, 'zero_denominator'),
+        ('billing', 'unknown', 'r1', 0, 0, 4.0, 2.0, 2, null),
+        ('billing', 'established', 'all', 1, 2, 4.0, 5.0, 1, null)
+    ) as v (topic, stage, region_id, complaints, contacts, exposure_days, rate_per_1000, touchpoint_rank,
+        refusal_reason);
+    create table marts_b.touchpoints as select * from outcomes.touchpoints;
+    create table intermediate.int_arrivals as select * from (values ('c1', timestamptz '2026-02-01'),
+        ('c2', timestamptz '2026-01-20'), ('c3', timestamptz '2026-02-04 23:00Z'), ('c4', timestamptz '2026-01-01')
+    ) as v (contact_id, started_at);
+    create table marts_b.stress_replay as select * from (values
+        ('as_observed', 'all', 'all', 3, 2, 1.0::float8, 1.0::float8), ('twice', 'all', 'all', 3, 4, 2.0, 1.0),
+        ('twice', 'vip', 'all', 3, 1, 2.0, 1.0), ('peak', 'all', 'all', 3, 9, 1.0, 4.0)
+    ) as v (scenario, segment, hour_band, weeks, arrivals, arrivals_factor, peak_factor);
+"""
+BREAKS |= {
+    "coverage_holds_every_arrival": [
+        "update marts_b.coverage set arrivals = 2 where segment = 'vip'",
+        "update marts_b.coverage set arrivals = 4 where segment = 'all'",
+        "update marts_b.fct_contacts set author_kind = 'ivr' where contact_id = 'c2'",
+    ],
+    "touchpoints_hold_every_complaint": [
+        "update outcomes.touchpoints set complaints = 0 where region_id = 'r1'",
+        "delete from outcomes.touchpoints where region_id = 'r2'",
+        "delete from outcomes.touchpoints where region_id = 'all'",
+    ],
+    "touchpoints_in_marts": [
+        "delete from marts_b.touchpoints where region_id = 'r2'",
+        "update marts_b.touchpoints set refusal_reason = null",
+        "update marts_b.touchpoints set touchpoint_rank = 3 where region_id = 'r1'",
+        "update outcomes.touchpoints set exposure_days = 3.8 where stage = 'established'",
+        "update marts_b.dim_subscription set is_test = true where subscription_id = 's1'",
+    ],
+    "stress_replays_the_arrivals": [
+        "update marts_b.stress_replay set arrivals = 1 where scenario = 'as_observed'",
+        "update marts_b.stress_replay set arrivals_factor = 3 where scenario = 'twice'",
+        "delete from intermediate.int_arrivals where contact_id = 'c2'",
+    ],
+}
+
+#: Levels, repeats and temperatures of the episode above, added to its tables.
+COMPLAINTS = """
+    alter table marts_b.fct_complaint_episodes add column if not exists level text default 'L1',
+        add column if not exists level_reached_at timestamptz default '2026-02-03';
+    alter table marts_b.fct_contacts add column if not exists is_repeat_7d boolean,
+        add column if not exists is_repeat_30d boolean, add column if not exists earlier_contact_id text;
+    update marts_b.fct_contacts set is_repeat_7d = true, is_repeat_30d = true, earlier_contact_id = 'c1'
+    where contact_id = 'c2';
+    create table marts_b.risk_level_history as select * from (values
+        ('e1', 1, 'L2', timestamptz '2026-02-01', timestamptz '2026-02-03'), ('e1', 2, 'L1', '2026-02-03', null)
+    ) as v (episode_id, interval_number, level, valid_from, valid_to);
+    create table marts_b.repeat_signals as select * from (values
+        ('c2', 'c1', true)
+    ) as v (contact_id, earlier_contact_id, is_repeat_7d);
+    create table marts_b.complaint_temperature as select 'e1' as episode_id, 3.5::float8 as score,
+        2::bigint as contribution_count;
+    create table marts_b.complaint_temperature_contributions as select * from (values
+        ('c1', 'e1', 0.5::float8), ('c2', 'e1', 3.0)) as v (contact_id, episode_id, contribution);
+"""
+BREAKS |= {
+    "levels_without_gaps": [
+        "delete from marts_b.risk_level_history where interval_number = 1",
+        "update marts_b.risk_level_history set valid_to = '2026-02-02' where interval_number = 1",
+        "update marts_b.risk_level_history set level = 'L3d' where interval_number = 2",
+        "update marts_b.risk_level_history set valid_to = null",
+        "update marts_b.risk_level_history set valid_from = '2026-02-02' where interval_number = 1",
+    ],
+    "repeats_in_marts": [
+        "delete from marts_b.repeat_signals",
+        "update marts_b.repeat_signals set is_repeat_7d = false",
+        "update marts_b.repeat_signals set earlier_contact_id = 'c9'",
+        "insert into marts_b.repeat_signals select * from marts_b.repeat_signals",
+    ],
+    "temperatures_add_up": [
+        "delete from marts_b.complaint_temperature_contributions where contact_id = 'c1'",
+        "update marts_b.complaint_temperature set score = 4",
+        "update marts_b.complaint_temperature set contribution_count = 1",
+        "delete from marts_b.complaint_temperature",
     ],
 }
 
@@ -142,6 +331,9 @@ def conn(warehouse: Warehouse) -> Iterator[Connection]:
         _set_aside(cur)
         for table, rows in OTHERS.items():
             cur.execute(f"create table {table} as select * from {rows}")
+        cur.execute(COVERAGE)
+        cur.execute(COMPLAINTS)
+    batches.set_current_run(connection, batches.get_batch(connection, 1))
     yield connection
     connection.close()
 

@@ -8,6 +8,9 @@ import random
 from collections.abc import Mapping
 from datetime import timedelta
 
+from clock_mischief import ClockMischief
+from complaint_mischief import ComplaintMischief
+from people_mischief import PeopleMischief
 from planting import Planted, Row, at
 
 from retention.sources.contract import load_contract
@@ -41,6 +44,9 @@ class Mischief:
         """Nothing is planted yet."""
         self.planted = planted
         self.random = random.Random(seed)
+        self.clocks = ClockMischief(planted, seed)
+        self.people = PeopleMischief(planted, seed)
+        self.complaints = ComplaintMischief(planted, seed)
         self.live: dict[str, set[str]] = {table: set() for table in KEYS}
         self.day = 0.0
         self.serial = 0
@@ -60,6 +66,9 @@ class Mischief:
         self._load_distinct("crm.usage_months", [self._usage() for _ in range(round(40 * share))])
         for table in (*KEYS, "crm.subscription_events", "helpdesk.ticket_events", "crm.usage_months"):
             self._quarantine(table)
+        self.clocks.night(day, share)
+        self.people.night(day, share)
+        self.complaints.night(day, share)
         self.planted.transform()
 
     def _load_entities(self, table: str, keys: list[str], share: float) -> None:
@@ -80,8 +89,13 @@ class Mischief:
         if table in ("helpdesk.contacts", "web.public_reviews"):
             prefix = "review:" if table == "web.public_reviews" else ""
             for row in rows:
+                self.complaints.message(f"{prefix}{row[key_column]}", load_id)
                 if self.random.random() < 0.15:
                     self.planted.hit(f"{prefix}{row[key_column]}", load_id, self.random.choice(VERDICTS))
+                number = int(str(row[key_column])[1:])
+                if not prefix and number % 2:
+                    # What is alike changes with the version.
+                    self.planted.reply(f"c{number}", load_id, [number % 5, number % 11 + load_id % 3])
 
     def _load_distinct(self, table: str, rows: list[Row]) -> None:
         keys = load_contract().tables[table].key

@@ -12,7 +12,7 @@ from psycopg2.extensions import connection as Connection
 from retention.quality.raw_versions import key_of
 from retention.row_hash import row_hash
 from retention.sources.contract import create_raw_tables, load_contract, raw_identifier
-from retention.transform import Dbt, Project
+from retention.transform import Dbt, Project, _environment
 from retention.warehouse import batches
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
@@ -101,13 +101,38 @@ class Planted:
                 (self.batch_id, table, share, table),
             )
 
-    def hit(self, contact_id: str, load_id: int, verdict: str, phrase_id: str = "ru_leave_first") -> None:
+    def hit(
+        self, contact_id: str, load_id: int, verdict: str, phrase_id: str = "ru_leave_first", signal: str = "leaving"
+    ) -> None:
         """What the reader of texts says about a version of a contact."""
         with self.conn, self.conn.cursor() as cur:
             cur.execute(
-                "insert into signals.phrase_hits values (%s, %s, %s, '1', 0, 4, %s)",
-                (contact_id, load_id, phrase_id, verdict),
+                "insert into signals.phrase_hits (contact_id, load_id, phrase_id, rule_version, starts_at_char,"
+                " ends_at_char, verdict, signal) values (%s, %s, %s, '1', 0, 4, %s, %s)",
+                (contact_id, load_id, phrase_id, verdict, signal),
             )
+
+    def message(
+        self, contact_id: str, load_id: int, sentiment: int = 0, topic: str | None = None, threat_kind: str = "none"
+    ) -> None:
+        """What the reader of texts says about a customer's message as a whole."""
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(
+                "insert into signals.message_signals (contact_id, load_id, language, sentiment, sentiment_score, topic,"
+                " threat_kind, mentions_public_review, mentions_regulator, rule_version)"
+                " values (%s, %s, 'ru', %s, %s, %s, %s, false, %s, '1')",
+                (contact_id, load_id, sentiment, sentiment / 2, topic, threat_kind, sentiment < 0),
+            )
+
+    def reply(self, contact_id: str, load_id: int, band_hashes: Sequence[int], gives_reason: bool = False) -> None:
+        """What the reader of texts says about a reply of ours: a hash for each band."""
+        with self.conn, self.conn.cursor() as cur:
+            cur.execute(
+                "insert into signals.reply_signals values (%s, %s, %s, false, '1')", (contact_id, load_id, gives_reason)
+            )
+            for band, value in enumerate(band_hashes):
+                row = (contact_id, load_id, band, value)
+                cur.execute("insert into signals.reply_bands values (%s, %s, %s, %s)", row)
 
     def transform(self) -> None:
         """Staging and intermediate as a night runs them."""
@@ -124,6 +149,18 @@ class Planted:
     def refresh(self) -> None:
         """Everything in full, in place."""
         self.dbt.build_models(LAYERS, {})
+
+    def compiled(self, *queries: str) -> list[str]:
+        """The queries with their macros and refs rendered."""
+        from dbt.cli.main import dbtRunner
+
+        flags = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(self.target)]
+        quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
+        with _environment(self.dbt.project.environment()):
+            inline = ["compile", "--inline", "-- next".join(queries)]
+            result = dbtRunner(manifest=self.dbt.manifest).invoke([*quiet, *inline, *flags])
+        assert result.success, result.exception
+        return str(result.result.results[0].node.compiled_code).split("-- next")
 
     def hashes(self) -> dict[str, tuple[int, str]]:
         """(rows, hash less lineage) of every model of both layers."""

@@ -16,6 +16,8 @@ class Book:
     rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     deleted: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     hits: list[tuple[str, str]] = field(default_factory=list)
+    #: What messages say as a whole: contact, sentiment, topic, kind of threat, signal of its phrase.
+    messages: list[tuple[str, int, str | None, str, str | None]] = field(default_factory=list)
     serial: int = 0
 
     def add(self, table: str, **row: object) -> None:

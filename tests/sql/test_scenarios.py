@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from complaint_scenarios import overrides, said, whose
 from planting import Planted, at, differing
 from scenarios import NIGHTS, Book, changes, complaints, departures, identities
 
 from conftest import Warehouse
 
 SILENT_ON_NIGHT_ONE = "select count(*) from intermediate.int_churn_events where subscription_id = 'silent'"
+CRM_MERGED = "select party_id, segment from intermediate.int_episodes where subject_id = 'crm-merged'"
 EPISODES_OF_MERGED = """select count(distinct ec.episode_id) from intermediate.int_episode_contacts ec
     where contact_id in ('contact-A', 'contact-B')"""
 
@@ -19,7 +21,7 @@ def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactor
     conn = shared_warehouse.connect("etl")
     warehouse = Planted(shared_warehouse.dsn("etl"), conn, tmp_path_factory.mktemp("dbt"))
     books = (Book(), Book())
-    for plant in (identities, complaints, departures, changes):
+    for plant in (identities, complaints, departures, changes, overrides, whose, said):
         plant(*books)
     for as_of, book in zip(NIGHTS, books, strict=True):
         warehouse.open(as_of)
@@ -28,11 +30,19 @@ def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactor
             if table == "helpdesk.contacts":
                 for contact_id, verdict in book.hits:
                     warehouse.hit(contact_id, load_id, verdict)
+            prefix = {"helpdesk.contacts": "", "web.public_reviews": "review:"}.get(table)
+            for contact_id, sentiment, topic, threat_kind, signal in book.messages:
+                if contact_id.startswith("review:") == (prefix == "review:") and prefix is not None:
+                    warehouse.message(contact_id, load_id, sentiment, topic, threat_kind)
+                    if signal is not None:
+                        warehouse.hit(contact_id, load_id, "asserted", signal=signal)
         warehouse.transform()
         if as_of == NIGHTS[0]:
             warehouse.before = {query: warehouse.row(query) for query in (SILENT_ON_NIGHT_ONE, EPISODES_OF_MERGED)}
             warehouse.before["deleted"] = linked(warehouse, "deleted-and-back")
             warehouse.before["later"] = linked(warehouse, "linked-later")
+            warehouse.before["crm-merged"] = warehouse.row(CRM_MERGED)
+            warehouse.before["raised"] = history(warehouse, "raised")
     yield warehouse
     conn.close()
 
@@ -53,6 +63,12 @@ def level(planted: Planted, subject_id: str) -> list[object]:
     return [value for (value,) in planted.rows(query, subject_id)]
 
 
+def history(planted: Planted, subject_id: str) -> list[tuple[object, ...]]:
+    query = """select level, rule_id, valid_from from intermediate.int_level_history where subject_id = %s
+        order by valid_from"""
+    return planted.rows(query, subject_id)
+
+
 def churn(planted: Planted, subscription_id: str) -> list[tuple[object, ...]]:
     query = """select kind, cause_group, outcome, is_churn, churned_at from intermediate.int_churn_events
         where subscription_id = %s order by coalesce(churned_at, intent_at)"""
@@ -67,21 +83,21 @@ def outcome(planted: Planted, subscription_id: str, columns: str) -> tuple[objec
 # Identity
 
 
-def test_two_channels_within_five_minutes_are_one_episode_and_no_repeat(planted: Planted) -> None:  # 2
+def test_edge_02_two_channels_within_five_minutes_are_one_episode_and_no_repeat(planted: Planted) -> None:
     assert episodes(planted, "channels") == 1
     assert level(planted, "channels") == ["L1"]
     query = "select duplicate_of_contact_id from intermediate.int_contacts_linked where contact_id = 'chat'"
     assert planted.row(query) == ("mail",)
 
 
-def test_a_merged_ticket_has_its_contacts_moved_and_an_unmerge_undoes_it(planted: Planted) -> None:  # 3
+def test_edge_03_a_merged_ticket_has_its_contacts_moved_and_an_unmerge_undoes_it(planted: Planted) -> None:
     assert planted.before[EPISODES_OF_MERGED] == (1,)
     assert planted.row(EPISODES_OF_MERGED) == (2,)
     query = "select root_ticket_id, is_merged from intermediate.int_tickets_resolved where ticket_id = 'B'"
     assert planted.row(query) == ("B", False)
 
 
-def test_a_merge_chain_has_one_root_and_a_cycle_is_left_unmerged(planted: Planted) -> None:  # 4
+def test_edge_04_a_merge_chain_has_one_root_and_a_cycle_is_left_unmerged(planted: Planted) -> None:
     query = """select ticket_id, root_ticket_id, is_merge_cycle from intermediate.int_tickets_resolved
         where ticket_id similar to '(chain|ring|tail)%%' order by 1"""
     assert planted.rows(query) == [
@@ -91,16 +107,16 @@ def test_a_merge_chain_has_one_root_and_a_cycle_is_left_unmerged(planted: Plante
 
 
 @pytest.mark.parametrize("spelling", range(5))
-def test_a_number_belongs_to_its_holder_at_that_time_however_it_is_written(
+def test_edge_05_edge_13_a_number_belongs_to_its_holder_at_that_time_however_it_is_written(
     planted: Planted, spelling: int
-) -> None:  # 5, 13
+) -> None:
     assert linked(planted, f"before-{spelling}") == [("old-holder", "msisdn", None)]
     assert linked(planted, f"after-{spelling}") == [("new-holder", "msisdn", None)]
 
 
 def test_a_party_links_only_through_its_only_active_subscription(planted: Planted) -> None:
     assert linked(planted, "by-party") == [("by-party", "party", None)]
-    assert linked(planted, "ambiguous") == [("contact:ambiguous", None, None)]
+    assert linked(planted, "ambiguous") == [("party:two-of-them", None, None)]
 
 
 def test_a_contact_linked_later_leaves_nothing_under_its_former_subject(planted: Planted) -> None:
@@ -110,18 +126,18 @@ def test_a_contact_linked_later_leaves_nothing_under_its_former_subject(planted:
     assert episodes(planted, "late-link") == 1
 
 
-def test_three_contracts_one_ported_is_one_churn(planted: Planted) -> None:  # 7
+def test_edge_07_three_contracts_one_ported_is_one_churn(planted: Planted) -> None:
     query = "select subscription_id from intermediate.int_churn_events where party_id = 'three-contracts' and is_churn"
     assert planted.row(query) == ("contract-1",)
 
 
-def test_a_relative_is_linked_on_behalf_and_the_words_are_not_the_owners(planted: Planted) -> None:  # 10
+def test_edge_10_a_relative_is_linked_on_behalf_and_the_words_are_not_the_owners(planted: Planted) -> None:
     assert linked(planted, "relative") == [("relative", "explicit", None)]
     assert level(planted, "relative") == ["L3b"]
     assert outcome(planted, "relative", "is_own_words_3b") == (False,)
 
 
-def test_reviews_are_cases_of_their_own_unless_a_number_says_whose(planted: Planted) -> None:  # 11
+def test_edge_11_reviews_are_cases_of_their_own_unless_a_number_says_whose(planted: Planted) -> None:
     assert linked(planted, "review:angry") == [("old-holder", "msisdn", None)]
     assert linked(planted, "review:stranger") == [("review:stranger", None, None)]
     assert level(planted, "review:stranger") == ["L3c"]
@@ -130,7 +146,7 @@ def test_reviews_are_cases_of_their_own_unless_a_number_says_whose(planted: Plan
     assert planted.row(query) == (0,)
 
 
-def test_exclusions_have_a_reason_and_no_episode(planted: Planted) -> None:  # 14
+def test_edge_14_exclusions_have_a_reason_and_no_episode(planted: Planted) -> None:
     reasons = {"staff": "staff", "testers": "test", "spam": "spam", "question": "not_a_complaint"}
     for contact_id, reason in reasons.items():
         ((_, _, found),) = linked(planted, contact_id)
@@ -138,7 +154,7 @@ def test_exclusions_have_a_reason_and_no_episode(planted: Planted) -> None:  # 1
     assert episodes(planted, "staff") == episodes(planted, "testers") == 0
 
 
-def test_unknown_and_missing_topics_are_counted(planted: Planted) -> None:  # 50, 56
+def test_edge_50_unknown_and_missing_topics_are_counted(planted: Planted) -> None:  # 56
     query = "select topic, contact_count from intermediate.int_episodes where subject_id = 'quiet' order by topic"
     assert planted.rows(query) == [("network_coverage", 1), ("unknown", 2)]
 
@@ -154,6 +170,51 @@ def test_a_deleted_contact_is_gone_with_its_episode(planted: Planted) -> None:  
     assert episodes(planted, "deleted-and-back") == 0
 
 
+def test_edge_01_the_same_row_in_two_extracts_is_one_ticket(planted: Planted) -> None:
+    query = """select count(*), max(tickets.event_count) from intermediate.int_tickets_resolved as tickets
+        where ticket_id = 'loaded-twice'"""
+    assert planted.row(query) == (1, 0)
+    assert planted.row("select count(*) from raw.helpdesk__tickets where ticket_id = 'loaded-twice'") == (2,)
+    assert planted.row("select contact_count from intermediate.int_episodes where subject_id = 'loaded-twice'") == (1,)
+
+
+def test_edge_06_the_new_holder_of_a_number_sees_nothing_old(planted: Planted) -> None:
+    query = "select subject_id, min(started_at) from intermediate.int_episodes where subject_id = any(%s) group by 1"
+    assert dict(planted.rows(query, ["old-holder", "new-holder"])) == {"old-holder": at(10), "new-holder": at(20)}
+
+
+def test_edge_09_what_an_admin_says_for_500_lines_is_one_episode(planted: Planted) -> None:
+    query = """select subject_id, segment, party_id, contact_count, is_on_behalf, is_linked
+        from intermediate.int_episodes where party_id = 'company'"""
+    assert planted.rows(query) == [("party:company", "corporate", "company", 2, True, False)]
+    query = "select distinct unlinked_reason from intermediate.int_contacts_linked where party_id = 'company'"
+    assert planted.row(query) == ("party_not_telling",)
+    # A repeat of a corporate customer is sensitive, whoever of its lines it is about.
+    assert [row[:2] for row in history(planted, "party:company")] == [
+        ("L1", "complaint_topic"), ("L2", "repeat_contact"),
+    ]  # fmt: skip
+
+
+def test_edge_12_customers_merged_by_the_crm_are_restated_and_the_night_before_is_not(planted: Planted) -> None:
+    assert planted.before["crm-merged"] == ("found-twice", "mass")
+    assert planted.row(CRM_MERGED) == ("found-once", "vip")
+    # A rebuild of the first night reads the loads up to it: that version is still there.
+    query = """select r.party_id from raw.crm__subscriptions as r inner join ops.loads as l on r._load_id = l.load_id
+        where r.subscription_id = 'crm-merged' and l.batch_id = (select min(batch_id) from ops.batches)"""
+    assert planted.row(query) == ("found-twice",)
+
+
+def test_edge_28_two_contacts_around_midnight_are_a_fifth_of_a_second_apart(planted: Planted) -> None:
+    query = """select count(distinct episodes.episode_id), max(contacts.duplicate_of_contact_id),
+            extract(epoch from max(contacts.started_at) - min(contacts.started_at))::float8
+        from intermediate.int_contacts_linked as contacts
+        inner join intermediate.int_episode_contacts as episodes using (contact_id)
+        where contacts.subject_id = 'midnight'"""
+    count, duplicate_of, seconds = planted.row(query)
+    assert (count, duplicate_of, round(float(str(seconds)), 3)) == (1, "midnight-1", 0.2)
+    assert level(planted, "midnight") == ["L1"]
+
+
 # Episodes, repeats, levels
 
 
@@ -167,7 +228,7 @@ def test_an_unresolved_episode_does_not_close(planted: Planted) -> None:
     assert planted.row("select closes_at from intermediate.int_episodes where subject_id = 'open-ticket'") == (None,)
 
 
-def test_a_reopen_keeps_the_first_resolution_and_after_the_gap_begins_a_new_episode(planted: Planted) -> None:  # 39
+def test_edge_39_a_reopen_keeps_the_first_resolution_and_after_the_gap_begins_a_new_episode(planted: Planted) -> None:
     query = """select first_resolved_at, last_resolved_at, reopen_count
         from intermediate.int_tickets_resolved where ticket_id = 'reopened'"""
     assert planted.row(query) == (at(2), at(55), 1)
@@ -175,7 +236,7 @@ def test_a_reopen_keeps_the_first_resolution_and_after_the_gap_begins_a_new_epis
     assert planted.rows(query) == [(at(2),), (at(55),)]
 
 
-def test_repeats_are_customers_contacts_from_four_hours_to_the_window(planted: Planted) -> None:  # 72
+def test_edge_72_repeats_are_customers_contacts_from_four_hours_to_the_window(planted: Planted) -> None:
     query = """select contact_id, is_repeat_7d, is_repeat_30d, has_repeat_7d, earlier_contact_id
         from intermediate.int_repeat_contacts where subscription_id = 'repeats' order by started_at"""
     assert planted.rows(query) == [
@@ -200,7 +261,7 @@ def test_a_repeat_counts_from_the_resolution_only_once_that_is_known(planted: Pl
     ]
 
 
-def test_only_asserted_phrases_of_leaving_make_level_three(planted: Planted) -> None:  # 71
+def test_edge_71_only_asserted_phrases_of_leaving_make_level_three(planted: Planted) -> None:
     assert level(planted, "phrase-own") == ["L3b"]
     assert outcome(planted, "phrase-own", "level, is_own_words_3b") == ("L3b", True)
     assert level(planted, "phrase-not-leaving") == level(planted, "phrase-a-friend") == ["L1"]
@@ -212,7 +273,7 @@ def test_an_agents_flag_raises_the_level_when_it_was_set(planted: Planted) -> No
     assert planted.rows(query) == [("L1", at(10), at(10, 5)), ("L3d", at(10, 5), None)]
 
 
-def test_one_instant_is_ordered_by_sequence_and_the_first_team_is_kept(planted: Planted) -> None:  # 46, 47
+def test_edge_46_edge_47_one_instant_is_ordered_by_sequence_and_the_first_team_is_kept(planted: Planted) -> None:
     query = """select is_open, first_resolved_at, first_team_id, reassignment_count, event_count
         from intermediate.int_tickets_resolved where ticket_id = 'same-instant'"""
     assert planted.row(query) == (False, at(12), "team-1", 1, 4)
@@ -220,6 +281,114 @@ def test_one_instant_is_ordered_by_sequence_and_the_first_team_is_kept(planted: 
 
 def test_what_happened_after_as_of_waits_for_the_next_night(planted: Planted) -> None:
     assert linked(planted, "tomorrow") == [("quiet", "explicit", None)]
+
+
+# Levels set by hand
+
+
+def test_an_override_with_a_reason_lowers_the_level_and_a_later_signal_raises_it_again(planted: Planted) -> None:
+    assert history(planted, "lowered") == [
+        ("L1", "complaint_topic", at(10)), ("L2", "repeat_contact", at(12)), ("L1", "override", at(14)),
+        ("L2", "repeat_contact", at(20)),
+    ]  # fmt: skip
+    assert history(planted, "not-a-complaint")[-1] == ("L0", "override", at(14))
+    # Outcomes and hand-overs rest on the highest reached.
+    assert level(planted, "lowered") == level(planted, "not-a-complaint") == ["L1", "L2"]
+    assert outcome(planted, "not-a-complaint", "level") == ("L2",)
+
+
+def test_an_override_may_raise_and_counts_as_an_agents_flag(planted: Planted) -> None:
+    assert planted.before["raised"][-1] == ("L3d", "override", at(14))  # type: ignore[index]
+    assert history(planted, "raised")[2:] == [("L3d", "override", at(14)), ("L1", "override", at(120, 5))]
+    assert level(planted, "raised") == ["L1", "L2", "L3d"]
+    # An order stays what it is when somebody says level 3.
+    assert [row[0] for row in history(planted, "kept")] == ["L1", "L2", "L3a"]
+
+
+def test_an_override_without_a_reason_or_to_an_unknown_level_does_nothing_and_is_counted(planted: Planted) -> None:
+    for subject in ("no-reason", "odd-level"):
+        assert [row[0] for row in history(planted, subject)] == ["L1", "L2"]
+    query = """select ignored_because, count(*) from intermediate.int_level_overrides
+        where ignored_because is not null group by 1 order by 1"""
+    assert planted.rows(query) == [("no_episode", 1), ("no_reason", 2), ("unknown_level", 1)]
+
+
+def test_an_override_counts_from_when_it_was_written_and_what_it_did_not_know_comes_back(planted: Planted) -> None:
+    assert history(planted, "back-dated")[-1] == ("L1", "override", at(16))
+    assert history(planted, "unknowing") == [
+        ("L1", "complaint_topic", at(10)), ("L2", "repeat_contact", at(12)), ("L3a", "leaving_order", at(13)),
+        ("L1", "override", at(14)), ("L3a", "leaving_order", at(15)),
+    ]  # fmt: skip
+    # Of one instant the person has the last word, and of two persons the later sequence.
+    assert history(planted, "same-instant-override") == [("L1", "complaint_topic", at(10))]
+    assert history(planted, "twice")[-1] == ("L1", "override", at(14))
+
+
+def test_an_override_reaches_the_episodes_of_its_ticket_only(planted: Planted) -> None:
+    query = """select episodes.topic, history.level from intermediate.int_level_history as history
+        inner join intermediate.int_episodes as episodes using (episode_id)
+        where history.subject_id = %s and history.valid_to is null order by episodes.started_at, 1"""
+    assert planted.rows(query, "of-merged") == [("roaming", "L1"), ("network_coverage", "L3d")]
+    assert [value for (_, value) in planted.rows(query, "two-episodes")] == ["L1", "L3d"]
+
+
+def test_the_history_of_levels_has_no_gap_and_begins_with_the_episode(planted: Planted) -> None:
+    broken = """select count(*) from (
+            select valid_from, valid_to, level, lead(valid_from) over w as next_from, lead(level) over w as next_level
+            from intermediate.int_level_history window w as (partition by episode_id order by valid_from)
+        ) as intervals
+        where valid_to is distinct from next_from or valid_to <= valid_from or level = next_level"""
+    assert planted.row(broken) == (0,)
+    beginning = """select count(*) from intermediate.int_episodes as episodes
+        left join intermediate.int_level_history as history
+            on episodes.episode_id = history.episode_id and episodes.started_at = history.valid_from
+        where history.episode_id is null"""
+    assert planted.row(beginning) == (0,)
+    assert history(planted, "flagged-question") == [
+        ("L0", "not_a_complaint", at(10)), ("L3d", "leaving_flag", at(10, 5)),
+    ]  # fmt: skip
+    # Without overrides it is what the levels that only rise say.
+    same = """select episode_id, level, valid_from, valid_to from intermediate.int_episode_levels
+        where episode_id not in (select episode_id from intermediate.int_level_overrides where episode_id is not null)
+        except select episode_id, level, valid_from, valid_to from intermediate.int_level_history"""
+    assert planted.rows(same) == []
+
+
+# What the words say
+
+
+def test_edge_71_who_has_left_or_has_nowhere_to_go_is_not_leaving(planted: Planted) -> None:
+    assert level(planted, "said-left-already") == level(planted, "said-no-alternative") == ["L1"]
+    assert level(planted, "said-leaving") == ["L3b"]
+
+
+def test_the_topic_is_the_codes_else_the_texts_else_unknown(planted: Planted) -> None:
+    query = """select substr(contact_id, 7), topic, topic_source, is_topic_code_unknown, exclusion_reason
+        from intermediate.int_contacts_linked where subject_id = 'topics' order by started_at"""
+    assert planted.rows(query) == [
+        ("coded", "roaming", "code", False, None),
+        ("uncoded", "billing_dispute", "text", False, None),
+        ("unknown-code", "billing_dispute", "text", True, None),
+        ("not-in-tree", "unknown", "unknown", False, None),
+        ("no-topic", "unknown", "unknown", False, None),
+        ("asks", "question", "text", False, "not_a_complaint"),
+        ("asks-angrily", "question", "text", False, None),
+    ]
+
+
+def test_edge_11_a_review_without_a_rating_is_judged_by_its_words(planted: Planted) -> None:
+    assert level(planted, "review:angry-words") == ["L3c"]
+    assert linked(planted, "review:kind-words") == [("review:kind-words", None, "not_a_complaint")]
+    assert linked(planted, "review:no-words") == [("review:no-words", None, "not_a_complaint")]
+    query = """select is_linked, topic, started_at from intermediate.int_episodes
+        where subject_id = 'review:angry-words'"""
+    assert planted.row(query) == (False, "mobile_internet", at(10))
+
+
+def test_edge_72_our_call_back_is_no_repeat_and_neither_is_another_topic(planted: Planted) -> None:
+    query = """select contact_id, earlier_contact_id from intermediate.int_contact_repeats
+        where subject_id = any(%s) and is_repeat_30d"""
+    assert planted.rows(query, ["our-callback", "other-topic"]) == [("of-one-topic-again", "of-one-topic")]
 
 
 # Churn
@@ -281,7 +450,7 @@ def test_revenue_a_month_on_is_half_open_and_ends_at_as_of(planted: Planted) -> 
 
 
 @pytest.mark.parametrize("kind", ["suspension", "sim_swap", "migration", "plan_change", "transfer"])
-def test_what_is_not_churn(planted: Planted, kind: str) -> None:  # 8, 21
+def test_edge_08_what_is_not_churn(planted: Planted, kind: str) -> None:  # 21
     assert churn(planted, f"still-here-{kind}") == []
     assert outcome(planted, f"still-here-{kind}", "churned_at, competing_at") == (None, None)
 
@@ -341,7 +510,7 @@ def test_maturity_is_cut_off_by_product_and_cause(planted: Planted) -> None:  # 
 def test_every_way_in_which_a_load_reaches_a_subject_is_followed(planted: Planted) -> None:
     """Last: it refreshes everything in full."""
     before = planted.hashes()
-    assert linked(planted, "of-seller") == [("contact:of-seller", None, None)]
+    assert linked(planted, "of-seller") == [("party:seller", None, None)]
     assert linked(planted, "by-moved-number") == [("taker", "msisdn", None)]
     assert linked(planted, "by-early-number") == [("late", "msisdn", None)]
     assert linked(planted, "hired") == [("hired", "explicit", "staff")]

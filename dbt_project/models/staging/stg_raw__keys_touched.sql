@@ -14,6 +14,15 @@
     ('helpdesk.contacts', ['contact_id'], 'contact', 'contact_id'),
     ('helpdesk.contacts', ['contact_id'], 'ticket_of_contact', 'ticket_id'),
     ('web.public_reviews', ['review_id'], 'review', 'review_id'),
+    ('vendor.call_attempts', ['attempt_id'], 'ticket', 'ticket_id'),
+    ('vendor.call_attempts', ['attempt_id'], 'subscription_of_event', 'subscription_id'),
+    ('helpdesk.incident_impacts', ['impact_id'], 'subscription_of_event', 'subscription_id'),
+    ('helpdesk.incidents', ['incident_id'], 'incident', 'incident_id'),
+    ('helpdesk.agents', ['agent_id'], 'agent', 'agent_id'),
+    ('helpdesk.team_memberships', ['membership_id'], 'agent', 'agent_id'),
+    ('helpdesk.teams', ['team_id'], 'team', 'team_id'),
+    ('helpdesk.retention_actions', ['action_id'], 'ticket_of_action', 'ticket_id'),
+    ('helpdesk.retention_actions', ['action_id'], 'subscription_of_event', 'subscription_id'),
 ] %}
 
 with

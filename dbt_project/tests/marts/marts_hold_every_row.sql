@@ -28,6 +28,54 @@ counted as (
         (select count(distinct episode_id) from {{ ref('int_episode_contacts') }}) as expected_rows
     union all
     select
+        'fct_clocks' as mart,
+        (select count(*) from {{ ref('fct_clocks') }}) as mart_rows,
+        (select count(*) from {{ ref('int_clock_starts') }}) as expected_rows
+    union all
+    select
+        'fct_clock_segments' as mart,
+        (select count(*) from {{ ref('fct_clock_segments') }}) as mart_rows,
+        (select count(*) from {{ ref('int_clock_segments') }}) as expected_rows
+    union all
+    select
+        'risk_level_history' as mart,
+        (select count(*) from {{ ref('risk_level_history') }}) as mart_rows,
+        (select count(*) from {{ ref('int_level_history') }}) as expected_rows
+    union all
+    select
+        'risk_level_overrides' as mart,
+        (select count(*) from {{ ref('risk_level_overrides') }}) as mart_rows,
+        (select count(*) from {{ ref('int_level_overrides') }}) as expected_rows
+    union all
+    select
+        'repeat_signals' as mart,
+        (select count(*) from {{ ref('repeat_signals') }}) as mart_rows,
+        (
+            select count(*)
+            from {{ ref('int_contact_repeats') }}
+            where is_repeat_30d
+        ) as expected_rows
+    union all
+    select
+        'complaint_temperature' as mart,
+        (select count(*) from {{ ref('complaint_temperature') }}) as mart_rows,
+        (select count(*) from {{ ref('int_episodes') }}) as expected_rows
+    union all
+    select
+        'complaint_temperature_contributions' as mart,
+        (select count(*) from {{ ref('complaint_temperature_contributions') }}) as mart_rows,
+        (select count(*) from {{ ref('int_episode_contacts') }}) as expected_rows
+    union all
+    select
+        'trust_unknown_topic_codes' as mart,
+        (select coalesce(sum(contacts), 0) from {{ ref('trust_unknown_topic_codes') }}) as mart_rows,
+        (
+            select count(*)
+            from {{ ref('int_contacts_linked') }}
+            where is_topic_code_unknown
+        ) as expected_rows
+    union all
+    select
         'fct_churn_events' as mart,
         (select count(*) from {{ ref('fct_churn_events') }}) as mart_rows,
         (select count(*) from {{ ref('int_churn_events') }}) as expected_rows
@@ -59,6 +107,31 @@ counted as (
             from {{ source('outcomes', 'retention_metrics') }} as measured
             inner join {{ source('run', 'current_run') }} as run on measured.batch_id = run.batch_id
         ) as expected_rows
+    union all
+    select
+        'trust_calendars' as mart,
+        (select count(*) from {{ ref('trust_calendars') }}) as mart_rows,
+        (select count(*) from {{ ref('int_calendars_wanted') }}) as expected_rows
+    union all
+    select
+        'touchpoints' as mart,
+        (select count(*) from {{ ref('touchpoints') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'touchpoints') }}) as expected_rows
+    union all
+    select
+        'stress_replay' as mart,
+        (select count(*) from {{ ref('stress_replay') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'stress_replay') }}) as expected_rows
+    union all
+    select
+        'owner_history' as mart,
+        (select count(*) from {{ ref('owner_history') }}) as mart_rows,
+        (select count(*) from {{ ref('int_episode_owners') }}) as expected_rows
+    union all
+    select
+        'escalations' as mart,
+        (select count(*) from {{ ref('escalations') }}) as mart_rows,
+        (select count(*) from {{ ref('int_sensitive_rises') }}) as expected_rows
     union all
     select
         'private_subscription_contacts' as mart,

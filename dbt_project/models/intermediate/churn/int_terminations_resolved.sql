@@ -109,6 +109,8 @@ select
         when ending_kind = 'disconnect' then coalesce(intent_recorded_at, completion_recorded_at)
         else first_recorded_at
     end as known_at,
+    -- Taken back or refused, and when: until then leaving was pending.
+    case when is_stopped then stopped_at end as stopped_at,
     case
         when ending_kind not in ('port_out', 'disconnect') or completed_at is not null then 'left'
         when is_stopped and stopped_kind = 'port_cancelled' then 'cancelled'

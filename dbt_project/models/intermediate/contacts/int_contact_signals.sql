@@ -19,25 +19,27 @@ repeats as (
     select * from {{ ref('int_contact_repeats') }}
 ),
 
+earlier_contacts as (
+    select
+        contact_id,
+        recorded_at
+    from {{ ref('int_contacts_linked') }}
+    where {{ is_touched('int_subjects_touched', 'subject_id') }}
+),
+
+-- Who has left already, or would leave and has nowhere to go, does not say that he is leaving.
 phrase_hits as (
     select * from {{ source('signals', 'phrase_hits') }}
-    where verdict = 'asserted'
+    where signal = 'leaving' and verdict = 'asserted'
 ),
 
 -- Only so that an edited phrase refreshes this model.
 phrases as (
-    select * from {{ ref('threat_phrases') }}
+    select * from {{ ref('phrases') }}
 ),
 
 tickets as (
     select * from {{ ref('int_tickets_resolved') }}
-),
-
-ticket_events as (
-    select staged.*
-    from {{ ref('stg_helpdesk__ticket_events') }} as staged
-    cross join run
-    where staged.kind = 'leaving_flag' and {{ is_visible('staged.event_at', 'staged.recorded_at') }}
 ),
 
 level_rules as (
@@ -50,6 +52,21 @@ ticket_subjects as (
         subject_id
     from contacts
     where ticket_id is not null
+),
+
+touched_tickets as (
+    select distinct ticket_id from ticket_subjects
+),
+
+ticket_events as (
+    select staged.*
+    from touched_tickets
+    inner join {{ ref('stg_helpdesk__ticket_events') }} as staged on touched_tickets.ticket_id = staged.ticket_id
+    cross join run
+    where
+        staged.kind = 'leaving_flag'
+        and {{ is_visible('staged.event_at', 'staged.recorded_at') }}
+        and staged.ticket_id in (select contacts.ticket_id from contacts)
 ),
 
 flags as (
@@ -118,7 +135,8 @@ fired as (
         contacts.contact_id,
         'repeat_contact' as rule_id,
         contacts.started_at as fired_at,
-        contacts.recorded_at as known_at,
+        -- Both contacts have to be known for one to be seen as the other's repeat.
+        greatest(contacts.recorded_at, earlier_contacts.recorded_at) as known_at,
         false as is_own_words,
         repeats.earlier_contact_id,
         cast(null as text) as phrase_id,
@@ -127,6 +145,7 @@ fired as (
         cast(null as text) as ticket_event_id
     from contacts
     inner join repeats on contacts.contact_id = repeats.contact_id
+    inner join earlier_contacts on repeats.earlier_contact_id = earlier_contacts.contact_id
     where repeats.is_repeat_30d
     union all
     select

@@ -1,7 +1,8 @@
 -- Grain: one row per contact, public review, and ticket without contacts (which stands for the contact that opened it).
 -- Only what helpdesks and review sites say; whose contact it is follows in int_contacts_matched.
 {{ config(**recomputed('int_contacts_changed', 'contact_id', indexes=[
-    ['subscription_named'], ['root_subscription_named'], ['party_named'], ['msisdn_named'],
+    ['subscription_named'], ['root_subscription_named'], ['party_named'], ['msisdn_named'], ['root_ticket_id'],
+    ['agent_id'], ['team_id'],
 ])) }}
 
 with
@@ -10,8 +11,18 @@ run as (
     select * from {{ source('run', 'current_run') }}
 ),
 
+-- Three times the same table: a CTE that is read twice is materialised, whole.
 tickets as (
     select * from {{ ref('int_tickets_resolved') }}
+),
+
+root_tickets as (
+    select * from {{ ref('int_tickets_resolved') }}
+),
+
+tickets_changed as (
+    select * from {{ ref('int_tickets_resolved') }}
+    where {{ is_touched('int_contacts_changed', 'contact_id', 'ticket_id', prefix='ticket:') }}
 ),
 
 ticket_numbers as (
@@ -21,16 +32,20 @@ ticket_numbers as (
     from {{ ref('stg_helpdesk__tickets') }}
 ),
 
-all_contacts as (
+contacts as (
     select staged.*
     from {{ ref('stg_helpdesk__contacts') }} as staged
     cross join run
-    where {{ is_visible('staged.started_at', 'staged.recorded_at') }}
+    where
+        {{ is_visible('staged.started_at', 'staged.recorded_at') }}
+        and {{ is_touched('int_contacts_changed', 'contact_id', 'staged.contact_id') }}
 ),
 
-contacts as (
-    select * from all_contacts
-    where {{ is_touched('int_contacts_changed', 'contact_id') }}
+contacts_of_tickets as (
+    select staged.ticket_id
+    from {{ ref('stg_helpdesk__contacts') }} as staged
+    cross join run
+    where {{ is_visible('staged.started_at', 'staged.recorded_at') }}
 ),
 
 reviews as (
@@ -39,16 +54,14 @@ reviews as (
     cross join run
     where
         {{ is_visible('staged.posted_at', 'staged.recorded_at') }}
-        and {{ is_touched('int_contacts_changed', 'contact_id', "'review:' || staged.review_id") }}
+        and {{ is_touched('int_contacts_changed', 'contact_id', 'staged.review_id', prefix='review:') }}
 ),
 
 silent_tickets as (
-    select tickets.*
-    from tickets
-    left join all_contacts on tickets.ticket_id = all_contacts.ticket_id
-    where
-        all_contacts.contact_id is null
-        and {{ is_touched('int_contacts_changed', 'contact_id', "'ticket:' || tickets.ticket_id") }}
+    select tickets_changed.*
+    from tickets_changed
+    left join contacts_of_tickets on tickets_changed.ticket_id = contacts_of_tickets.ticket_id
+    where contacts_of_tickets.ticket_id is null
 ),
 
 gathered as (
@@ -163,5 +176,5 @@ select
     gathered._load_id
 from gathered
 left join tickets as own on gathered.ticket_id = own.ticket_id
-left join tickets as root on own.root_ticket_id = root.ticket_id
+left join root_tickets as root on own.root_ticket_id = root.ticket_id
 left join ticket_numbers on gathered.ticket_id = ticket_numbers.ticket_id

@@ -1,5 +1,7 @@
 -- Grain: one row per contact with its subject, topic and, when it is no complaint, the reason.
-{{ config(**recomputed('int_subjects_touched', 'subject_id', indexes=[['contact_id'], ['ticket_id']])) }}
+{{ config(**recomputed('int_subjects_touched', 'subject_id', indexes=[
+    ['contact_id'], ['ticket_id'], ['started_at'],
+])) }}
 
 with
 
@@ -28,33 +30,93 @@ policy as (
     select * from {{ ref('episode_policy') }}
 ),
 
-contacts as (
+messages as (
+    select * from {{ source('signals', 'message_signals') }}
+),
+
+-- The contacts to compute: all that follows reads these, and no table twice.
+told as (
     select
         gathered.*,
         matched.subject_id,
         matched.subscription_id,
         matched.link_method,
-        coalesce(subscriptions.party_id, gathered.party_named) as party_id,
-        coalesce(subscriptions.segment, parties.segment, 'unknown') as segment,
-        subscriptions.product,
-        coalesce(subscriptions.region_id, gathered.region_id, parties.region_id) as subject_region_id,
-        coalesce(subscriptions.is_staff, parties.is_staff, false) as is_staff,
-        gathered.is_test or coalesce(subscriptions.is_test, parties.is_test, false) as is_any_test,
-        -- A code that the tree did not know then is counted under `unknown`.
-        coalesce(topics.level_2, 'unknown') as topic,
-        coalesce(topics.level_1, 'unknown') as topic_level_1,
-        case
-            when gathered.kind = 'review' then coalesce(gathered.rating <= policy.negative_rating_max, false)
-            else coalesce(topics.is_complaint, true)
-        end as is_complaint,
-        policy.duplicate_seconds
+        messages.language,
+        messages.sentiment,
+        messages.sentiment_score,
+        messages.topic as read_topic,
+        messages.threat_kind,
+        messages.mentions_public_review,
+        messages.mentions_regulator
     from matched
     inner join gathered on matched.contact_id = gathered.contact_id
-    left join subscriptions on matched.subscription_id = subscriptions.subscription_id
-    left join parties on gathered.party_named = parties.party_id
-    left join topics
-        on gathered.topic_code = topics.topic_code and {{ was_valid('topics', 'gathered.started_at') }}
-    left join policy on {{ was_valid('policy', 'gathered.started_at') }}
+    left join messages on gathered.contact_id = messages.contact_id and gathered._load_id = messages.load_id
+),
+
+-- What a text was read as is a configured ancestor, of one code or several.
+ancestors as (
+    select
+        told.contact_id,
+        told.read_topic as topic,
+        min(topics.level_1) as level_1,
+        max(case when topics.is_complaint then 1 else 0 end) = 1 as is_complaint
+    from told
+    inner join topics
+        on
+            told.read_topic = topics.level_2
+            and topics.level_2 <> 'unknown'
+            and {{ was_valid('topics', 'told.started_at') }}
+    group by told.contact_id, told.read_topic
+),
+
+contacts as (
+    select
+        told.*,
+        coalesce(subscriptions.party_id, told.party_named) as party_id,
+        coalesce(subscriptions.segment, parties.segment, 'unknown') as segment,
+        subscriptions.product,
+        coalesce(subscriptions.region_id, told.region_id, parties.region_id) as subject_region_id,
+        coalesce(subscriptions.is_staff, parties.is_staff, false) as is_staff,
+        told.is_test or coalesce(subscriptions.is_test, parties.is_test, false) as is_any_test,
+        -- The source's code decides; one that says nothing, or that the tree did not know then, leaves it to the text.
+        case
+            when coded.level_2 <> 'unknown' then 'code'
+            when ancestors.topic is not null then 'text'
+            else 'unknown'
+        end as topic_source,
+        case
+            when coded.level_2 <> 'unknown' then coded.level_2
+            else coalesce(ancestors.topic, 'unknown')
+        end as topic,
+        case
+            when coded.level_2 <> 'unknown' then coded.level_1
+            else coalesce(ancestors.level_1, coded.level_1, 'unknown')
+        end as topic_level_1,
+        told.topic_code is not null and coded.level_2 is null as is_topic_code_unknown,
+        case
+            when told.kind = 'review' and told.rating is null then coalesce(told.sentiment = -1, false)
+            when told.kind = 'review' then told.rating <= policy.negative_rating_max
+            when coded.level_2 <> 'unknown' then coded.is_complaint
+            -- A text that is read as a question and sounds like a complaint is one.
+            else coalesce(ancestors.is_complaint or told.sentiment = -1, coded.is_complaint, true)
+        end as is_complaint,
+        case
+            when told.subscription_id is not null then null
+            -- The strongest thing that was said decides.
+            when coalesce(told.subscription_named, told.root_subscription_named) is not null
+                then 'subscription_unknown'
+            when told.msisdn_named is not null then 'number_unknown'
+            when told.party_named is not null then 'party_not_telling'
+            else 'nothing_named'
+        end as unlinked_reason,
+        policy.duplicate_seconds
+    from told
+    left join subscriptions on told.subscription_id = subscriptions.subscription_id
+    left join parties on told.party_named = parties.party_id
+    left join topics as coded
+        on told.topic_code = coded.topic_code and {{ was_valid('coded', 'told.started_at') }}
+    left join ancestors on told.contact_id = ancestors.contact_id
+    left join policy on {{ was_valid('policy', 'told.started_at') }}
 ),
 
 reasoned as (
@@ -86,6 +148,7 @@ select
     reasoned.subscription_id is not null as is_linked,
     reasoned.subscription_id,
     reasoned.link_method,
+    reasoned.unlinked_reason,
     reasoned.party_id,
     reasoned.segment,
     reasoned.product,
@@ -95,6 +158,8 @@ select
     reasoned.topic_code,
     reasoned.topic,
     reasoned.topic_level_1,
+    reasoned.topic_source,
+    reasoned.is_topic_code_unknown,
     reasoned.is_complaint,
     reasoned.exclusion_reason,
     reasoned.channel,
@@ -108,6 +173,12 @@ select
     reasoned.is_answered,
     reasoned.connected_seconds,
     reasoned.rating,
+    reasoned.language,
+    reasoned.sentiment,
+    reasoned.sentiment_score,
+    reasoned.threat_kind,
+    reasoned.mentions_public_review,
+    reasoned.mentions_regulator,
     -- The same matter told in two channels within minutes: two contacts, one grievance.
     case
         when

@@ -16,6 +16,10 @@ msisdn_periods as (
     select * from {{ ref('stg_crm__msisdn_periods') }}
 ),
 
+parties as (
+    select * from {{ ref('stg_crm__parties') }}
+),
+
 by_party as (
     select
         contacts.contact_id,
@@ -90,6 +94,8 @@ select
     contacts.contact_id,
     coalesce(
         ranked.subscription_id,
+        -- Somebody with several lines: what they say is one matter of theirs, however many lines it is about.
+        'party:' || parties.party_id,
         case
             when contacts.root_ticket_id is not null then 'ticket:' || contacts.root_ticket_id
             when contacts.kind = 'review' then contacts.contact_id
@@ -100,3 +106,4 @@ select
     ranked.link_method
 from contacts
 left join ranked on contacts.contact_id = ranked.contact_id and ranked.choice = 1
+left join parties on contacts.party_named = parties.party_id

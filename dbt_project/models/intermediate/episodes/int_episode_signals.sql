@@ -34,6 +34,11 @@ orders as (
 
 level_rules as (
     select * from {{ ref('level_rules') }}
+),
+
+overrides as (
+    select * from {{ ref('int_level_overrides') }}
+    where ignored_because is null and level_rank > 0 and {{ is_touched('int_subjects_touched', 'subject_id') }}
 )
 
 select
@@ -83,3 +88,24 @@ inner join orders
         and (episodes.closes_at is null or episodes.closes_at >= orders.event_at)
 inner join level_rules
     on level_rules.rule_id = 'leaving_order' and {{ was_valid('level_rules', 'orders.event_at') }}
+union all
+-- A level that a person set by hand; whether it rose by that is seen in the levels.
+select
+    episode_id,
+    subject_id,
+    'override' as rule_id,
+    rule_version,
+    level,
+    level_rank,
+    in_force_from as fired_at,
+    known_at,
+    false as is_own_words,
+    cast(null as text) as contact_id,
+    cast(null as text) as earlier_contact_id,
+    cast(null as text) as phrase_id,
+    cast(null as integer) as starts_at_char,
+    cast(null as integer) as ends_at_char,
+    ticket_event_id,
+    cast(null as text) as subscription_event_id,
+    cast(null as text) as order_id
+from overrides

@@ -9,7 +9,7 @@ run as (
 ),
 
 loads as (
-    select * from {{ source('ops', 'loads') }}
+    select * from {{ source('run', 'loads_seen') }}
 ),
 
 episodes as (
@@ -57,7 +57,7 @@ watermarks as (
             )
         ) as usage_until
     from run
-    left join loads on run.batch_id >= loads.batch_id
+    left join loads on true
     group by run.as_of
 ),
 

@@ -17,6 +17,10 @@ tickets as (
 
 ticket_events as (
     select * from {{ ref('stg_helpdesk__ticket_events') }}
+),
+
+attempts as (
+    select * from {{ ref('stg_vendor__call_attempts') }}
 )
 
 select keys.entity_id as ticket_id
@@ -35,3 +39,8 @@ select ticket_events.ticket_id
 from ticket_events
 cross join run
 where {{ became_visible('ticket_events.event_at', 'ticket_events.recorded_at') }}
+union
+select attempts.ticket_id
+from attempts
+cross join run
+where attempts.ticket_id is not null and {{ became_visible('attempts.attempted_at', 'attempts.recorded_at') }}

@@ -18,9 +18,14 @@ outcomes as (
     select * from {{ ref('int_episode_outcomes') }}
 ),
 
--- Levels only rise, so the one in force is the highest.
-current_levels as (
+-- Without overrides levels only rise: the last one is the highest reached.
+highest_levels as (
     select * from levels
+    where valid_to is null
+),
+
+current_levels as (
+    select * from {{ ref('int_level_history') }}
     where valid_to is null
 ),
 
@@ -68,6 +73,11 @@ select
     current_levels.contact_id as evidence_contact_id,
     current_levels.earlier_contact_id as evidence_earlier_contact_id,
     current_levels.order_id as evidence_order_id,
+    current_levels.ticket_event_id as evidence_ticket_event_id,
+    current_levels.override_reason,
+    highest_levels.level as highest_level,
+    highest_levels.valid_from as highest_level_reached_at,
+    current_levels.is_sensitive as is_sensitive_now,
     sensitive_since.sensitive_at is not null as is_sensitive,
     sensitive_since.sensitive_at,
     outcomes.level as outcome_level,
@@ -87,5 +97,6 @@ select
 from episodes
 cross join run
 left join current_levels on episodes.episode_id = current_levels.episode_id
+left join highest_levels on episodes.episode_id = highest_levels.episode_id
 left join sensitive_since on episodes.episode_id = sensitive_since.episode_id
 left join outcomes on episodes.episode_id = outcomes.episode_id

@@ -15,6 +15,10 @@ episode_contacts as (
 
 repeats as (
     select * from {{ ref('int_contact_repeats') }}
+),
+
+replies as (
+    select * from {{ ref('int_reply_substance') }}
 )
 
 select
@@ -22,6 +26,7 @@ select
     contacts.kind,
     contacts.subscription_id,
     contacts.link_method,
+    contacts.unlinked_reason,
     contacts.party_id,
     contacts.segment,
     contacts.product,
@@ -32,6 +37,8 @@ select
     episode_contacts.contact_position = 1 as is_first_of_episode,
     contacts.topic,
     contacts.topic_level_1,
+    contacts.topic_source,
+    contacts.is_topic_code_unknown,
     contacts.is_complaint,
     contacts.exclusion_reason,
     contacts.channel,
@@ -43,6 +50,15 @@ select
     contacts.team_id,
     contacts.is_answered,
     contacts.connected_seconds,
+    contacts.language,
+    contacts.sentiment,
+    contacts.sentiment_score,
+    contacts.threat_kind,
+    contacts.mentions_public_review,
+    contacts.mentions_regulator,
+    replies.is_boilerplate,
+    replies.gives_reason,
+    replies.states_result,
     contacts.duplicate_of_contact_id,
     repeats.is_repeat_7d,
     repeats.is_repeat_30d,
@@ -55,3 +71,4 @@ from contacts
 cross join run
 left join episode_contacts on contacts.contact_id = episode_contacts.contact_id
 left join repeats on contacts.contact_id = repeats.contact_id
+left join replies on contacts.contact_id = replies.contact_id

@@ -10,15 +10,6 @@ contacts as (
     select * from {{ ref('int_contacts_linked') }}
 ),
 
-gathered as (
-    select
-        contact_id,
-        subscription_named is not null or root_subscription_named is not null as is_subscription_named,
-        msisdn_named is not null as is_number_named,
-        party_named is not null as is_party_named
-    from {{ ref('int_contacts_gathered') }}
-),
-
 totals as (
     select * from {{ ref('int_channel_totals') }}
 ),
@@ -30,17 +21,12 @@ judged as (
         contacts.is_linked,
         contacts.link_method,
         contacts.exclusion_reason,
-        {{ local_day('contacts.started_at', "'Europe/Moscow'") }} as day_on,
-        -- The strongest thing that was said decides.
-        case
-            when contacts.is_linked then null
-            when gathered.is_subscription_named then 'subscription_unknown'
-            when gathered.is_number_named then 'number_unknown'
-            when gathered.is_party_named then 'party_not_telling'
-            else 'nothing_named'
-        end as unlinked_reason
+        contacts.unlinked_reason,
+        contacts.ticket_id,
+        contacts.is_topic_code_unknown,
+        contacts.topic_source,
+        {{ local_day('contacts.started_at', "'Europe/Moscow'") }} as day_on
     from contacts
-    inner join gathered on contacts.contact_id = gathered.contact_id
 ),
 
 days as (
@@ -57,6 +43,10 @@ days as (
         sum(case when unlinked_reason = 'party_not_telling' then 1 else 0 end) as unlinked_party_not_telling,
         sum(case when unlinked_reason = 'nothing_named' then 1 else 0 end) as unlinked_nothing_named,
         sum(case when exclusion_reason is not null then 1 else 0 end) as excluded,
+        sum(case when kind = 'contact' and ticket_id is null then 1 else 0 end) as unticketed,
+        sum(case when topic_source = 'text' then 1 else 0 end) as topic_from_text,
+        sum(case when topic_source = 'unknown' then 1 else 0 end) as topic_unknown,
+        sum(case when is_topic_code_unknown then 1 else 0 end) as topic_code_unknown,
         sum(case when kind = 'contact' then 1 else 0 end) as written_by_helpdesk
     from judged
     group by
@@ -78,6 +68,10 @@ matched as (
         coalesce(days.unlinked_party_not_telling, 0) as unlinked_party_not_telling,
         coalesce(days.unlinked_nothing_named, 0) as unlinked_nothing_named,
         coalesce(days.excluded, 0) as excluded,
+        coalesce(days.unticketed, 0) as unticketed,
+        coalesce(days.topic_from_text, 0) as topic_from_text,
+        coalesce(days.topic_unknown, 0) as topic_unknown,
+        coalesce(days.topic_code_unknown, 0) as topic_code_unknown,
         -- Only days that were counted compare.
         case when totals.contacts is not null then coalesce(days.written_by_helpdesk, 0) end as recorded,
         totals.contacts as counted
@@ -98,6 +92,10 @@ select
     cast(sum(matched.unlinked_party_not_telling) as bigint) as unlinked_party_not_telling,
     cast(sum(matched.unlinked_nothing_named) as bigint) as unlinked_nothing_named,
     cast(sum(matched.excluded) as bigint) as excluded,
+    cast(sum(matched.unticketed) as bigint) as unticketed,
+    cast(sum(matched.topic_from_text) as bigint) as topic_from_text,
+    cast(sum(matched.topic_unknown) as bigint) as topic_unknown,
+    cast(sum(matched.topic_code_unknown) as bigint) as topic_code_unknown,
     cast(sum(matched.linked) as double precision) / nullif(sum(matched.contacts), 0) as linked_share,
     cast(sum(matched.counted) as bigint) as counted_by_exchange,
     cast(sum(matched.recorded) as bigint) as recorded_of_counted,

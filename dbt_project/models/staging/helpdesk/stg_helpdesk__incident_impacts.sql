@@ -1,5 +1,8 @@
 -- Grain: one row per incident impact, its latest version.
-{{ config(**staged('helpdesk.incident_impacts', ['impact_id'], indexes=[['subscription_id']])) }}
+{{ config(**staged(
+    'helpdesk.incident_impacts', ['impact_id'],
+    indexes=[['subscription_id'], ['incident_id'], ['started_at'], ['ended_at'], ['updated_at']]
+)) }}
 
 with
 

@@ -1,5 +1,8 @@
 -- Grain: one row per retention action, its latest version.
-{{ config(**staged('helpdesk.retention_actions', ['action_id'], indexes=[['subscription_id'], ['ticket_id']])) }}
+{{ config(**staged(
+    'helpdesk.retention_actions', ['action_id'],
+    indexes=[['subscription_id'], ['ticket_id'], ['action_at'], ['recorded_at']]
+)) }}
 
 with
 

@@ -1,5 +1,8 @@
 -- Grain: one row per call attempt, its latest version.
-{{ config(**staged('vendor.call_attempts', ['attempt_id'], indexes=[['subscription_id']])) }}
+{{ config(**staged(
+    'vendor.call_attempts', ['attempt_id'],
+    indexes=[['subscription_id'], ['ticket_id'], ['attempted_at'], ['recorded_at']]
+)) }}
 
 with
 
