@@ -49,3 +49,66 @@ create table if not exists {outcomes}.retention_metrics (
 );
 comment on table {outcomes}.retention_metrics is
     'Grain: as_of x metric x level x segment x horizon. A value has n and interval, else a refusal.';
+
+create table if not exists {outcomes}.touchpoints (
+    as_of timestamptz not null,
+    batch_id bigint not null,
+    topic text not null,
+    channel text not null,
+    stage text not null,
+    region_id text not null,
+    complaints bigint not null,
+    contacts bigint not null,
+    n bigint not null,
+    exposure_days double precision not null,
+    rate_per_1000 double precision,
+    shrunken_rate_per_1000 double precision,
+    ci_low double precision,
+    ci_high double precision,
+    touchpoint_rank integer,
+    refusal_reason text check (refusal_reason in ('zero_denominator', 'small_cell')),
+    primary key (topic, channel, stage, region_id),
+    check ((shrunken_rate_per_1000 is null) = (refusal_reason is not null)),
+    check (
+        (shrunken_rate_per_1000 is null) = (ci_low is null) and (shrunken_rate_per_1000 is null) = (ci_high is null)
+        and (shrunken_rate_per_1000 is null) = (rate_per_1000 is null)
+        and (shrunken_rate_per_1000 is null) = (touchpoint_rank is null)
+    ),
+    check (ci_low <= shrunken_rate_per_1000 and shrunken_rate_per_1000 <= ci_high)
+);
+comment on table {outcomes}.touchpoints is
+    'Grain: topic x channel x stage x region (or all regions), of the latest run. Complaints against exposure.';
+
+create table if not exists {outcomes}.stress_replay (
+    as_of timestamptz not null,
+    batch_id bigint not null,
+    scenario text not null,
+    segment text not null,
+    hour_band text not null,
+    arrivals bigint not null,
+    answered bigint not null,
+    still_waiting bigint not null,
+    n bigint not null,
+    answered_in_time bigint not null,
+    in_time_share double precision,
+    ci_low double precision,
+    ci_high double precision,
+    wait_p50_seconds double precision,
+    wait_p90_seconds double precision,
+    max_backlog bigint not null,
+    weeks integer not null,
+    peak_factor double precision not null,
+    utilisation double precision,
+    observed_n bigint not null,
+    observed_in_time_share double precision,
+    refusal_reason text check (
+        refusal_reason in ('zero_denominator', 'too_few_weeks', 'no_handling_times', 'no_agents')
+    ),
+    primary key (scenario, segment, hour_band),
+    check (arrivals = answered + still_waiting),
+    check ((in_time_share is null) = (refusal_reason is not null)),
+    check ((in_time_share is null) = (ci_low is null) and (in_time_share is null) = (ci_high is null)),
+    check (ci_low <= in_time_share and in_time_share <= ci_high)
+);
+comment on table {outcomes}.stress_replay is
+    'Grain: scenario x segment x band of hours, of the latest run. The observed weeks replayed against the staffing.';

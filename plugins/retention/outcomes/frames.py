@@ -98,8 +98,8 @@ def count_excluded(conn: Connection, schema: str) -> Excluded:
     return Excluded(*row)
 
 
-def read_min_cell_n(conn: Connection, as_of: datetime) -> int:
-    """The least n that may be published on the (Moscow) day of `as_of`, from the seed small_cells.
+def read_min_cell_n(conn: Connection, as_of: datetime, output: str) -> int:
+    """The least n that may be published of `output` on the (Moscow) day of `as_of`, from the seed small_cells.
 
     Raises ValueError unless exactly one row of the seed is valid then.
     """
@@ -107,13 +107,13 @@ def read_min_cell_n(conn: Connection, as_of: datetime) -> int:
         cur.execute(
             "select min_cell_n from seeds.small_cells "
             "cross join (select (%s at time zone 'Europe/Moscow')::date) as day (on_day) "
-            "where output = 'retention_metrics' and valid_from <= on_day and (valid_to is null or on_day < valid_to)",
-            (as_of,),
+            "where output = %s and valid_from <= on_day and (valid_to is null or on_day < valid_to)",
+            (as_of, output),
         )
         found = [int(n) for (n,) in cur.fetchall()]
     if len(found) != 1:
         raise ValueError(
-            f"seeds.small_cells: {len(found)} rows for output retention_metrics are valid as of {as_of.isoformat()}, "
+            f"seeds.small_cells: {len(found)} rows for output {output} are valid as of {as_of.isoformat()}, "
             "expected 1. No outcome was written; correct dbt_project/seeds/small_cells.csv."
         )
     return found[0]

@@ -34,7 +34,11 @@ def critical_value(clusters: npt.NDArray[np.int64]) -> float:
     sizes = np.bincount(clusters)
     if len(sizes) == len(clusters):
         return Z
-    effective = len(clusters) ** 2 / float(np.square(sizes).sum())
+    return _students(sizes)
+
+
+def _students(sizes: npt.NDArray[np.int64]) -> float:
+    effective = int(sizes.sum()) ** 2 / float(np.square(sizes).sum())
     return float(stdtrit(max(1.0, effective - 1), 0.5 + CONFIDENCE / 2))
 
 
@@ -63,19 +67,29 @@ def clustered_wilson(is_success: npt.NDArray[np.bool_], clusters: npt.NDArray[np
     is_success: (n,). clusters: (n,) codes 0..G-1, each occurring. When all rows agree there is no variance to
     measure, and each cluster counts as one row. None when there is no row, or one cluster only that holds several rows.
     """
-    n = len(is_success)
-    groups = int(clusters.max()) + 1 if n else 0
-    if n == 0 or groups == n:
-        return wilson(float(is_success.sum()), n)
+    sizes = np.bincount(clusters)
+    if len(sizes) == len(clusters):
+        return wilson(float(is_success.sum()), len(clusters))
+    return wilson_of_clusters(np.bincount(clusters[is_success], minlength=len(sizes)), sizes)
+
+
+def wilson_of_clusters(successes: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> Interval | None:
+    """Wilson's interval of a share whose units come in clusters, from each cluster's successes and size (G,).
+
+    Student's quantile also where each cluster holds one unit. Empty clusters say nothing. None with fewer than two
+    others.
+    """
+    successes, sizes = successes[sizes > 0], sizes[sizes > 0]
+    groups, n = len(sizes), int(sizes.sum())
     if groups < 2:
         return None
-    share = float(is_success.mean())
+    share = float(successes.sum()) / n
+    critical = _students(sizes)
     if share in (0.0, 1.0):
-        return wilson(share * groups, groups, critical_value(clusters))
-    sums = np.bincount(clusters, weights=is_success - share)
-    clustered = groups / (groups - 1) * float(np.square(sums).sum()) / n**2
+        return wilson(share * groups, groups, critical)
+    clustered = groups / (groups - 1) * float(np.square(successes - share * sizes).sum()) / n**2
     effect = max(1.0, clustered / (share * (1 - share) / n))
-    return wilson(share * n / effect, n / effect, critical_value(clusters))
+    return wilson(share * n / effect, n / effect, critical)
 
 
 def log_log(survival: float, standard_error: float, critical: float = Z) -> Interval:
