@@ -1,4 +1,4 @@
-"""Nightly build: extract, check, read texts, transform, track outcomes, build, check, publish; alert when that fails.
+"""Nightly build: extract, check, read texts, transform, hand over, track outcomes, build, check, publish; alert.
 
 Safe to run again for any night: each step replaces its own batch, and a published night is left alone. Only `publish`
 changes what BI reads; when a check fails, marts keep serving the last published night. A person is told when a night
@@ -34,6 +34,7 @@ def nightly() -> None:
         tasks.check_raw(batch),
         tasks.read_texts(batch),
         tasks.transform(batch),
+        tasks.hand_over(batch),
         tasks.track_outcomes(batch),
         tasks.build_marts(batch),
         tasks.check_marts(batch),

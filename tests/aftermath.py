@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg2
@@ -168,4 +169,5 @@ def go_through_it_all(warehouse: Warehouse, work: Path) -> Aftermath:
         change(etl, f"delete from {people} where ctid = (select max(ctid) from {people})")
         night.check_marts(batch)
         night.publish(batch)
+        spec.short_run().run(as_of_after(DAYS) + timedelta(minutes=10))
     return after

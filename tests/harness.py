@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg2
 
 from conftest import Warehouse, create_database
+from retention.handover.run import ShortRun
 from retention.mart_views import STANDING
 from retention.night import STEPS, Night
 from retention.row_hash import row_hash
@@ -21,6 +22,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 MOSCOW = ZoneInfo("Europe/Moscow")
 #: The simulated operator's first day.
 START = datetime(2025, 1, 1, tzinfo=MOSCOW)
+
+
+#: In the place of a first step: a ten-minute run.
+SHORT_RUN = "short run"
 
 
 def as_of_after(days: int) -> datetime:
@@ -43,6 +48,18 @@ class NightSpec:
         return Night(
             etl_dsn=self.etl_dsn,
             publisher_dsn=self.publisher_dsn,
+            source_dsn=lambda name: self.sources[name],
+            project=PROJECT,
+            work=Path(self.work),
+            profile=self.profile,
+            run_id=run_id,
+            environment=self.environment,
+            lease_wait_seconds=lease_wait_seconds,
+        )
+
+    def short_run(self, run_id: str = SHORT_RUN, lease_wait_seconds: float = 5) -> ShortRun:
+        return ShortRun(
+            etl_dsn=self.etl_dsn,
             source_dsn=lambda name: self.sources[name],
             project=PROJECT,
             work=Path(self.work),
@@ -114,6 +131,16 @@ def scalar(dsn: str, query: str, *parameters: object) -> object:
         conn.close()
 
 
+def run_steps(night: Night, as_of: datetime, last: str) -> int:
+    """A night from its beginning to the step `last`, included; returns its batch."""
+    batch_id = night.open(as_of)
+    for table in night.supplied_tables():
+        night.extract(batch_id, table)
+    for step in STEPS[1 : STEPS.index(last) + 1]:
+        getattr(night, step)(batch_id)
+    return batch_id
+
+
 def continue_night(night: Night, as_of: datetime, first_step: str) -> None:
     """Run a night from `first_step` to its end, as a scheduler does after a task failed."""
     batch_id = night.open(as_of)
@@ -127,5 +154,8 @@ def continue_night(night: Night, as_of: datetime, first_step: str) -> None:
 
 if __name__ == "__main__":
     given, as_of_text, first, run, wait = sys.argv[1:]
-    interrupted = NightSpec(**json.loads(given)).night(run, float(wait))
-    continue_night(interrupted, datetime.fromisoformat(as_of_text), first)
+    interrupted = NightSpec(**json.loads(given))
+    if first == SHORT_RUN:
+        interrupted.short_run(run, float(wait)).run(datetime.fromisoformat(as_of_text))
+    else:
+        continue_night(interrupted.night(run, float(wait)), datetime.fromisoformat(as_of_text), first)

@@ -25,6 +25,7 @@ CONNECT_SECONDS = 5
 STEPS_TOLD = 3
 _SILENT = "it left no message (killed, or it never started); its log in Airflow may say more"
 
+NIGHTLY, ESCALATIONS = "nightly", "escalations"
 Kind = Literal["failed", "late", "recovered"]
 #: How a channel shows them.
 MOODS: dict[Kind, str] = {"failed": "failure", "late": "warning", "recovered": "success"}
@@ -73,6 +74,7 @@ class Alert:
     title: str
     message: str
     batch_id: int | None = None
+    about: str = NIGHTLY
 
 
 def failed_steps(states: Mapping[str, str | None], tables: Sequence[str]) -> tuple[str, ...]:
@@ -137,6 +139,39 @@ def compose_upkeep_failed(run: Run, reason: str | None) -> Alert:
     return Alert("failed", run, title, "\n".join(lines))
 
 
+def compose_escalations_failed(run: Run, reason: str | None) -> Alert:
+    """The ten-minute run began to fail; told once, until one comes through."""
+    title = "Hand-over every ten minutes fails"
+    lines = [
+        f"The run that ended at {_moscow(run.as_of)} ({run.run_id}) failed: {reason or _SILENT}",
+        "Until it comes through, sensitive episodes may be handed over late: the night does it at the latest.",
+        "Marts are not touched. This is told once, and again when it works.",
+        "Next: mend the cause; the next run goes on from there. `retention escalations` shows the outbox.",
+        "Runbook: docs/runbooks/escalations.md",
+    ]
+    return Alert("failed", run, title, "\n".join(lines), about=ESCALATIONS)
+
+
+def compose_escalations_recovered(run: Run, last: str | None) -> Alert | None:
+    """One line when the ten-minute run works again; None when the last thing told (`last`) was no failure."""
+    if last != "failed":
+        return None
+    text = f"Hand-over every ten minutes works again since the run that ended at {_moscow(run.as_of)}."
+    return Alert("recovered", run, "Hand-over every ten minutes works again", text, about=ESCALATIONS)
+
+
+def last_about(dsn: str, about: str) -> str | None:
+    """The kind of the last alert about a DAG, '' when there was none; None when the warehouse does not answer."""
+    try:
+        with closing(psycopg2.connect(dsn, connect_timeout=CONNECT_SECONDS)) as conn, conn, conn.cursor() as cur:
+            cur.execute("select kind from ops.alerts where about = %s order by alert_id desc limit 1", (about,))
+            (kind,) = cur.fetchone() or ("",)
+    except psycopg2.Error as error:
+        log.warning("the warehouse does not answer: %s", type(error).__name__)
+        return None
+    return str(kind)
+
+
 def compose_recovered(run: Run, books: Books) -> Alert | None:
     """One line when a night that was told about is published; None when nobody was told, or told so already."""
     if not books.is_published or books.last_alert not in {"failed", "late"}:
@@ -167,7 +202,10 @@ def read_books(dsn: str, as_of: datetime) -> Books | None:
                 (batch_id,),
             )
             last_step, last_at = cur.fetchone() or ("", opened_at)
-            cur.execute("select kind from ops.alerts where as_of = %s order by alert_id desc limit 1", (as_of,))
+            cur.execute(
+                "select kind from ops.alerts where as_of = %s and about = %s order by alert_id desc limit 1",
+                (as_of, NIGHTLY),
+            )
             (last_alert,) = cur.fetchone() or (None,)
     except psycopg2.Error as error:
         log.warning("the warehouse does not answer: %s", type(error).__name__)
@@ -196,9 +234,9 @@ def _book(dsn: str, alert: Alert) -> int | None:
     try:
         with closing(psycopg2.connect(dsn, connect_timeout=CONNECT_SECONDS)) as conn, conn, conn.cursor() as cur:
             cur.execute(
-                """insert into ops.alerts (kind, batch_id, as_of, run_id, message) values (%s, %s, %s, %s, %s)
-                returning alert_id""",
-                (alert.kind, alert.batch_id, alert.run.as_of, alert.run.run_id, alert.message),
+                """insert into ops.alerts (kind, batch_id, as_of, run_id, message, about)
+                values (%s, %s, %s, %s, %s, %s) returning alert_id""",
+                (alert.kind, alert.batch_id, alert.run.as_of, alert.run.run_id, alert.message, alert.about),
             )
             (alert_id,) = cur.fetchone() or (None,)
     except psycopg2.Error as error:

@@ -1,17 +1,13 @@
 """`retention ...`: the platform on one machine. Rooms are imported inside the commands: help must come at once."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from retention.local.console import Progress
-    from retention.local.home import Home
+from retention.local import more_commands
+from retention.local.command import fail, plain, working
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +23,7 @@ DATABASES = ("warehouse", "crm", "helpdesk")
 @app.command()
 def up() -> None:
     """Start PostgreSQL and Airflow with its UI on 127.0.0.1, and leave them running."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import setup
 
         ui = setup.up(home, progress)
@@ -40,7 +36,7 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Stop Airflow and PostgreSQL. Data stay; `retention up` or `retention run` goes on from them."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import setup
 
         stopped = setup.down(home)
@@ -59,7 +55,7 @@ def run(
     The first time a simulated operator is created; then it lives a day more for each run. A night that did not finish
     is continued.
     """
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import report
         from retention.local.run import run_next
 
@@ -76,7 +72,7 @@ def simulate(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace the present operator without asking.")] = False,
 ) -> None:
     """Make a simulated operator anew, or move it on with --forward. A new one starts with an empty warehouse."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import setup
 
         setup.up_databases(home, progress)
@@ -87,7 +83,7 @@ def simulate(
         if day is not None and not yes:
             question = f"Replace the operator that has lived until {day}, and everything in the warehouse?"
             if not sys.stdin.isatty():
-                _fail(f"{question} Nothing was changed. Say so with --yes.")
+                fail(f"{question} Nothing was changed. Say so with --yes.")
             typer.confirm(question, abort=True)
         setup.create_operator(home, subscribers, days, seed, progress)
 
@@ -97,13 +93,13 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Plain data for machines.")] = False,
 ) -> None:
     """The last night and what BI reads: steps, loads with lag and rejects, checks, slots, who is at work, sizes."""
-    with _working(alone=False) as (home, progress):
+    with working(alone=False) as (home, progress):
         from retention.local import status as state
 
         if as_json:
             import json
 
-            print(json.dumps(state.status_json(home), default=_plain, indent=2))
+            print(json.dumps(state.status_json(home), default=plain, indent=2))
         else:
             state.show_status(home, progress.console)
 
@@ -111,7 +107,7 @@ def status(
 @app.command()
 def rollback() -> None:
     """Show BI the previous publication again, until the next build begins."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from contextlib import closing
 
         import psycopg2
@@ -126,7 +122,7 @@ def rollback() -> None:
 @app.command()
 def reload(table: Annotated[str, typer.Argument(help="As in the contract, e.g. crm.parties.")]) -> None:
     """Read a table whole again for the night that did not finish: its source was corrected since."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import setup
         from retention.local.reload import reload_table
 
@@ -136,58 +132,9 @@ def reload(table: Annotated[str, typer.Argument(help="As in the contract, e.g. c
         progress.say(f"{rows:,} rows were new or different. `retention run` goes on with the night.")
 
 
-rejects_app = typer.Typer(help="Rows that could not be read: what is open, and reading it again.")
-app.add_typer(rejects_app, name="rejects")
-
-
-@rejects_app.callback(invoke_without_command=True)
-def rejects(
-    context: typer.Context,
-    replayed: Annotated[bool, typer.Option("--all", help="Also those that were read again since.")] = False,
-) -> None:
-    """Rows that could not be read: count by table, file, reason and load. Without what they say."""
-    if context.invoked_subcommand is not None:
-        return
-    with _working(alone=False) as (home, progress):
-        from retention.local import rejects as room
-
-        room.show_summary(home, progress.console, replayed)
-
-
-@rejects_app.command("show")
-def show_rejects(
-    table: Annotated[str, typer.Argument(help="As in the contract, e.g. vendor.call_attempts.")],
-    file: Annotated[str | None, typer.Option(help="Of this file only, as `retention rejects` names it.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
-    rows: Annotated[bool, typer.Option("--rows", help="What they say, too: personal. On a terminal only.")] = False,
-) -> None:
-    """List open rejects of a table with file, line and reason."""
-    with _working(alone=False) as (home, progress):
-        from retention.local import rejects as room
-
-        room.show_rows(home, progress.console, table, file, limit, rows)
-
-
-@rejects_app.command("replay")
-def replay_rejects(
-    table: Annotated[str, typer.Argument(help="As in the contract, e.g. vendor.call_attempts.")],
-    file: Annotated[str | None, typer.Option(help="This file only, as `retention rejects` names it.")] = None,
-) -> None:
-    """Read again what has open rejects: now, if a night is unfinished, else with the table's next load."""
-    with _working() as (home, progress):
-        from retention.local import rejects as room
-        from retention.local import setup
-
-        setup.up_databases(home, progress)
-        with progress.doing(f"replay of {table}"):
-            done = room.replay(home, table, file)
-        if done.appended is None:
-            progress.say(f"{done.asked:,} rejects: the next load of {table} reads them again (`retention run`).")
-            return
-        progress.say(
-            f"{done.asked:,} rejects were read again: {done.appended:,} rows came in, {done.still_open:,} are open. "
-            "`retention run` goes on with the night."
-        )
+app.add_typer(more_commands.rejects_app, name="rejects")
+app.add_typer(more_commands.escalations_app, name="escalations")
+app.add_typer(more_commands.text_app, name="text")
 
 
 @app.command(name="accept-drift")
@@ -196,7 +143,7 @@ def accept_drift(
     note: Annotated[str | None, typer.Option(help="Why; kept in ops.shape_versions.")] = None,
 ) -> None:
     """Take a source's columns as they are now: shows what changed, and books it for the table's next load."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import acceptance, setup
 
         setup.up_databases(home, progress)
@@ -215,7 +162,7 @@ def accept_loss(
     note: Annotated[str | None, typer.Option(help="Why; kept in ops.accepted_losses.")] = None,
 ) -> None:
     """Let a table through once that lost more rows than a night may: the source is right, they are gone."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import acceptance, setup
 
         setup.up_databases(home, progress)
@@ -232,7 +179,7 @@ def quarantine(
     limit: Annotated[int, typer.Option(min=1, help="How many rows at most.")] = 50,
 ) -> None:
     """Rows that critical checks set aside: not in the marts until they are corrected."""
-    with _working(alone=False) as (home, progress):
+    with working(alone=False) as (home, progress):
         from retention.local.set_aside import show_quarantine
 
         show_quarantine(home, progress.console, table, limit)
@@ -241,12 +188,14 @@ def quarantine(
 @app.command()
 def rebuild(batch: Annotated[int, typer.Argument(min=1, help="A published batch: see `retention status`.")]) -> None:
     """Build a past night again from the loads it had, beside the marts, and compare it with what was published."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention import rebuild as past
         from retention.local import settings
+        from retention.text.model_file import model_path
 
         with progress.doing(f"rebuild of batch {batch}"):
-            comparison = past.rebuild(settings.dsn(home, "warehouse", "etl"), home.project, home.work, batch)
+            model = model_path(settings.environment(home))
+            comparison = past.rebuild(settings.dsn(home, "warehouse", "etl"), home.project, home.work, batch, model)
         progress.say(str(comparison))
         if comparison.differing:
             raise typer.Exit(1)
@@ -263,13 +212,13 @@ def erase(
     replay: Annotated[bool, typer.Option("--replay", help="After a restore: erase whom the acts are about.")] = False,
 ) -> None:
     """Erase a person's data everywhere, for good, and write an act of it. Numbers that are counted do not change."""
-    with _working(alone=False) as (home, progress):
+    with working(alone=False) as (home, progress):
         import getpass
 
         from retention.local import erasing
 
         if (party is None) != replay:
-            _fail("say whom: --party ID, or --replay for all that were erased before. Nothing was erased.")
+            fail("say whom: --party ID, or --replay for all that were erased before. Nothing was erased.")
         eraser, name = erasing.eraser(home), by or getpass.getuser()
         if party is None:
             acts = eraser.replay(name)
@@ -282,20 +231,23 @@ def erase(
 @app.command()
 def upkeep() -> None:
     """Remove what is past its age: old versions, texts, rejects and rows, by the seed retention_periods."""
-    with _working(alone=False) as (home, progress):
+    with working(alone=False) as (home, progress):
         from retention.local import erasing
 
         done = erasing.upkeep(home)
         for one in done:
-            progress.step(f"{one.what} of {one.table}", one.rows, 0.0)
+            progress.say(f"{one.what} of {one.table}: {one.rows:,} rows removed")
         if not done:
             progress.say("nothing is past its age")
+
+
+app.command()(more_commands.calendars)
 
 
 @app.command()
 def doctor() -> None:
     """What the sources' profile maps, what is missing, and which marts will be empty for it."""
-    with _working(alone=False) as (home, progress):
+    with working(alone=False) as (home, progress):
         from retention.local import status as state
 
         if not state.show_diagnosis(home, progress.console):
@@ -305,7 +257,7 @@ def doctor() -> None:
 @app.command()
 def backup() -> None:
     """Write a backup of the warehouse, while it is in use, into .local/backups (RETENTION_BACKUPS)."""
-    with _working(alone=False) as (home, progress):
+    with working(alone=False) as (home, progress):
         from retention.local import backups
 
         with progress.doing("backup of the warehouse"):
@@ -320,7 +272,7 @@ def restore(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Replace the warehouse without asking.")] = False,
 ) -> None:
     """Put a backup in the place of the warehouse, after its marts were compared with what was published then."""
-    with _working() as (home, progress):
+    with working() as (home, progress):
         from retention.local import backups, setup
 
         where = backups.place(home)
@@ -328,7 +280,7 @@ def restore(
         if not yes:
             question = f"Replace the warehouse by {path.name}? It is kept under another name."
             if not sys.stdin.isatty():
-                _fail(f"{question} Nothing was changed. Say so with --yes.")
+                fail(f"{question} Nothing was changed. Say so with --yes.")
             typer.confirm(question, abort=True)
         if where.admin_dsn == home.cluster.dsn("postgres"):
             setup.up_databases(home, progress)
@@ -342,7 +294,7 @@ def restore(
 @app.command()
 def install() -> None:
     """For a server of your own: create roles, databases and schemas there, as the environment says (.env.example)."""
-    with _working(alone=False) as (_, progress):
+    with working(alone=False) as (_, progress):
         import os
 
         from retention.local.server import install_from
@@ -356,62 +308,13 @@ def url(
     role: Annotated[str | None, typer.Option(help="As whom: etl, publisher, analyst, bi_reader, outreach...")] = None,
 ) -> None:
     """Print a connection URL: psql "$(retention url)". The warehouse is shown as BI sees it."""
-    with _working(alone=False) as (home, _):
+    with working(alone=False) as (home, _):
         from retention.local import settings
 
         if database not in DATABASES:
-            _fail(f"there is no database `{database}` here: take one of {', '.join(DATABASES)}")
+            fail(f"there is no database `{database}` here: take one of {', '.join(DATABASES)}")
         default = "bi_reader" if database == "warehouse" else settings.SOURCE_READER
         print(settings.dsn(home, database, role or default))
-
-
-@contextmanager
-def _working(alone: bool = True) -> Iterator[tuple["Home", "Progress"]]:
-    """Home and progress for a command; expected errors become one message and exit code 1, a Ctrl-C 130."""
-    import psycopg2
-    from rich.console import Console
-
-    from retention.local.console import Progress
-    from retention.local.home import find_home
-
-    signal.signal(signal.SIGTERM, _interrupt)
-    progress = Progress(Console(width=None if sys.stdout.isatty() else 110))
-    try:
-        home = find_home()
-        if alone:
-            with home.exclusive():
-                yield home, progress
-        else:
-            yield home, progress
-    except KeyboardInterrupt:
-        _fail("interrupted. What was finished is kept; the same command goes on from there.", code=130)
-    except psycopg2.OperationalError as error:
-        if error.pgcode is not None or home.cluster.is_running():
-            raise
-        _fail(f"PostgreSQL of {home.folder} does not run: start it with `make up` or `make run`")
-    except Exception as error:
-        # Our own classes are messages for people; anything else is a fault of ours and shows where it is.
-        if not type(error).__module__.startswith("retention."):
-            raise
-        _fail(str(error))
-
-
-def _plain(value: object) -> object:
-    """What JSON has no type for: instants in ISO 8601, decimals as numbers."""
-    return value.isoformat() if isinstance(value, datetime) else float(str(value))
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _fail(message: str, code: int = 1) -> NoReturn:
-    from rich.console import Console
-
-    console: Console = Console(stderr=True)
-    console.print("[bold red]retention:[/] ", end="")
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 #: The order of a night; `extract` runs once for each table that the profile supplies.
 STEPS = (
-    "extract", "check_raw", "read_texts", "transform", "track_outcomes", "build_marts", "check_marts", "publish",
+    "extract", "check_raw", "read_texts", "transform", "hand_over", "track_outcomes", "build_marts", "check_marts",
+    "publish",
 )  # fmt: skip
 #: Another run may hold the lease for one of its stages, not for a night.
 LEASE_WAIT_SECONDS = 1800.0
@@ -105,26 +106,36 @@ class Night:
     def check_raw(self, batch_id: int) -> None:
         """Gate tonight's loads; GateFailed stops the night before anything is built."""
         from retention.erasure.suppression import suppress_batch
+        from retention.handover import live
         from retention.quality.gate import run_gate
         from retention.quality.loss import check_loss
 
         with self._step(batch_id, "check_raw") as working:
             if working is not None:
+                batches.close_loads(working.conn, batch_id)
                 working.report.detail = {"last_load": batches.last_load(working.conn, batch_id)}
-                with working.conn, working.conn.cursor() as cur:
-                    suppress_batch(cur, batch_id, self.environment)
+                # Before any row is touched: a ten-minute run may be at the same rows, or build from them.
+                with (
+                    live.locked(self.etl_dsn, self.lease_wait_seconds),
+                    working.conn,
+                    working.conn.cursor() as cur,
+                ):
+                    if suppress_batch(cur, self.environment):
+                        live.discard(cur)
                 check_loss(self.etl_dsn, batch_id)
                 folder = self.project / "expectations"
                 run_gate(self.etl_dsn, "raw", batch_id, folder, "raw", self.supplied_tables())
 
     def read_texts(self, batch_id: int) -> None:
-        """Find the seed's phrases in tonight's new messages."""
+        """Read what tonight's new messages and replies say into the schema signals."""
+        from retention.text.model_file import model_path
         from retention.text.read import read_texts
 
         with self._step(batch_id, "read_texts") as working:
             if working is not None:
                 seeds = self.project / "dbt_project" / "seeds"
-                working.report.rows = read_texts(working.conn, batch_id, seeds / "threat_phrases.csv").messages
+                read = read_texts(working.conn, batch_id, seeds, model_path(self.environment))
+                working.report.rows = read.messages + read.replies
 
     def transform(self, batch_id: int) -> None:
         """Staging and intermediate, for the subjects that tonight's loads touch."""
@@ -141,6 +152,14 @@ class Night:
             batches.consume_loads(working.conn, batch_id)
             self._book_code(working.conn, batch_id, dbt)
             _report(working.report, models, built)
+
+    def hand_over(self, batch_id: int) -> None:
+        """Put what the night found into the outbox, but what a ten-minute run has handed over before."""
+        from retention.handover.outbox import hand_over
+
+        with self._step(batch_id, "hand_over") as working:
+            if working is not None:
+                working.report.rows = hand_over(working.conn, working.batch, "nightly", "intermediate")
 
     def track_outcomes(self, batch_id: int) -> None:
         """Survival, rates and restored subscribers of every cohort, into schema outcomes."""
@@ -210,13 +229,14 @@ class Night:
         Nothing is extracted or published, and no lease is taken.
         """
         from retention.rebuild import RebuildError, rebuild
+        from retention.text.model_file import model_path
 
         with batches.connected(self.etl_dsn, "rebuild") as conn:
             batch_id = batches.published_batch(conn, as_of)
             if batch_id is None:
                 return None
             try:
-                comparison = rebuild(self.etl_dsn, self.project, self.work, batch_id)
+                comparison = rebuild(self.etl_dsn, self.project, self.work, batch_id, model_path(self.environment))
                 batches.book_rebuild(conn, self.run_id, comparison)
                 if comparison.is_unexplained:
                     message = f"{comparison}. What is published was not touched. See docs/runbooks/backfill.md"
@@ -240,10 +260,12 @@ class Night:
 
     def _book_code(self, conn: Connection, batch_id: int, dbt: Dbt) -> None:
         """Record which code and seeds the batch was built with: a rebuild equals it only with the same."""
+        from retention.text.model_file import model_path
+
         with conn, conn.cursor() as cur:
             cur.execute(
                 "update ops.batches set code_hash = %s, seed_hash = %s where batch_id = %s",
-                (dbt.code_digest(), dbt.digest("seed"), batch_id),
+                (dbt.code_digest(model_path(self.environment)), dbt.digest("seed"), batch_id),
             )
 
 

@@ -18,6 +18,7 @@ from retention.erasure.compact import first_rebuildable
 from retention.mart_views import is_private
 from retention.outcomes.track import track_outcomes
 from retention.row_hash import row_hash
+from retention.text.model_file import SHIPPED
 from retention.transform import Dbt, Project
 
 log = logging.getLogger(__name__)
@@ -81,10 +82,11 @@ class Comparison:
         return f"{night}: different in {different}; {reason}"
 
 
-def rebuild(etl_dsn: str, project: Path, work: Path, batch_id: int) -> Comparison:
+def rebuild(etl_dsn: str, project: Path, work: Path, batch_id: int, text_model: Path = SHIPPED) -> Comparison:
     """Rebuild a published batch into schemas `rebuild_<batch>_*`, compare, and drop them.
 
-    `project` is the checkout, `work` a folder for dbt's artefacts. No source is read and no lease is taken.
+    `project` is the checkout, `work` a folder for dbt's artefacts, `text_model` what texts are read with now. No source
+    is read and no lease is taken.
     Raises RebuildError when the batch was never published, is older than what upkeep left whole, or is being rebuilt
     already, and what dbt and the outcomes raise.
     """
@@ -122,7 +124,7 @@ def rebuild(etl_dsn: str, project: Path, work: Path, batch_id: int) -> Compariso
             comparison = Comparison(
                 batch_id,
                 as_of,
-                is_same_code=dbt.code_digest() == code_hash,
+                is_same_code=dbt.code_digest(text_model) == code_hash,
                 is_same_seeds=dbt.digest("seed") == seed_hash,
                 marts=_compare(conn, batch_id, f"{prefix}marts"),
             )
@@ -161,7 +163,7 @@ def _drop(conn: Connection, prefix: str) -> None:
 
 
 def _set_run(conn: Connection, prefix: str, batch_id: int, as_of: datetime) -> None:
-    """What the models read instead of ops: the night, its quarantine, and every load there was then, as if new."""
+    """What the models read instead of ops: the night, its quarantine, and every load consumed by then, as if new."""
     with conn, conn.cursor() as cur:
         cur.execute(
             sql.SQL(
@@ -169,13 +171,18 @@ def _set_run(conn: Connection, prefix: str, batch_id: int, as_of: datetime) -> N
                 create table {run} as
                 select true as is_current, %s::bigint as batch_id, %s::timestamptz as as_of,
                     null::timestamptz as prev_as_of;
-                create view {loads} as select load_id, table_name from ops.loads where batch_id <= {batch_id};
+                create view {seen} as
+                select load_id, table_name, loads.batch_id, snapshot_at, watermark_to, live_keys
+                from ops.loads inner join ops.load_consumption as consumed using (load_id)
+                where consumed.batch_id <= {batch_id};
+                create view {loads} as select load_id, table_name from {seen};
                 create view {set_aside} as
                 select table_name, load_id, key, true as is_set_aside, false as is_changed from ops.quarantine
                 where batch_id <= {batch_id} and (released_batch_id is null or released_batch_id > {batch_id})
                 """
             ).format(
                 run=sql.Identifier(f"{prefix}ops", "current_run"),
+                seen=sql.Identifier(f"{prefix}ops", "loads_seen"),
                 loads=sql.Identifier(f"{prefix}ops", "loads_to_stage"),
                 set_aside=sql.Identifier(f"{prefix}ops", "set_aside"),
                 batch_id=sql.Literal(batch_id),

@@ -126,6 +126,12 @@ def transform(batch: BatchRef) -> None:
 
 
 @task
+def hand_over(batch: BatchRef) -> None:
+    """Sensitive episodes into the outbox, but those that a ten-minute run has handed over."""
+    _night(batch["run_id"]).hand_over(batch["batch_id"])
+
+
+@task
 def track_outcomes(batch: BatchRef) -> None:
     """Who left, stayed, came back: survival and retention metrics."""
     _night(batch["run_id"]).track_outcomes(batch["batch_id"])
@@ -163,6 +169,27 @@ def remove_expired(kinds: list[str]) -> int:
     tables = load_profile(night.profile).tables
     files = frozenset(name for name, source in tables.items() if isinstance(source, FilesSource))
     return sum(done.rows for done in Upkeep(night.etl_dsn, night.project, files, run_id).run(as_of, kinds))
+
+
+@task(retries=1, retry_delay=timedelta(seconds=30), retry_exponential_backoff=0)
+def run_escalations() -> int:
+    """What was written in the last ten minutes: load, check, read, transform, hand over; returns how many were new."""
+    from retention import alerts
+    from retention.handover.live import NotNowError
+    from retention.handover.run import ShortRun
+
+    run = _run()
+    night = _night(run.run_id)
+    short_run = ShortRun(
+        night.etl_dsn, night.source_dsn, night.project, night.work, night.profile, run.run_id, night.environment
+    )
+    try:
+        done = short_run.run(run.as_of)
+    except NotNowError as error:
+        raise AirflowSkipException(str(error)) from None
+    if told := alerts.compose_escalations_recovered(run, alerts.last_about(night.etl_dsn, alerts.ESCALATIONS)):
+        _tell(told)
+    return done.handed or 0
 
 
 # One at a time: two would share dbt's folder, and two cores.
@@ -222,6 +249,27 @@ def upkeep_failed(context: Any) -> None:
     run = alerts.Run(context["data_interval_end"], str(context["run_id"]), (str(context["ti"].task_id),))
     error = context.get("exception")
     _tell(alerts.compose_upkeep_failed(run, reason_of(error) if isinstance(error, Exception) else None))
+
+
+def escalations_failed(context: Any) -> None:
+    """What Airflow calls in the worker when a ten-minute run failed for good: tell a person, when it is the first."""
+    from retention import alerts
+    from retention.warehouse.batches import reason_of
+
+    run = alerts.Run(context["data_interval_end"], str(context["run_id"]), (str(context["ti"].task_id),))
+    error = context.get("exception")
+    dsn = _warehouse()
+    before = alerts.last_about(dsn, alerts.ESCALATIONS) if dsn else None
+    if before is None:
+        # The warehouse does not answer, and has no place to book it: Airflow knows whether the run before failed, too.
+        last_good = context.get("prev_data_interval_end_success")
+        is_first = last_good is None or last_good >= context["data_interval_start"]
+    else:
+        is_first = before != "failed"
+    if is_first:
+        _tell(alerts.compose_escalations_failed(run, reason_of(error) if isinstance(error, Exception) else None))
+    else:
+        log.error("the run failed again; a person was told before")
 
 
 @deadline_reference()

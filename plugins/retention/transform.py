@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +104,7 @@ class Dbt:
         self.project = project
         self._on_progress = on_progress
         self._manifest: Manifest | None = None
+        self._pinned: dict[str, str] = {}
         started = time.perf_counter()
         result = self._invoke(["parse"])
         self._manifest = result.result
@@ -117,7 +118,7 @@ class Dbt:
 
     def hashes(self, layer: str) -> dict[str, str]:
         """Cumulative hash (own code and everything upstream) of the models and seeds whose path lies in `layer`."""
-        known: dict[str, str] = {}
+        known = dict(self._pinned)
         nodes = self.manifest.nodes
         wanted = {
             uid: node for uid, node in nodes.items()
@@ -125,17 +126,27 @@ class Dbt:
         }  # fmt: skip
         return {nodes[uid].name: self._hash(uid, known) for uid in wanted}
 
+    def pin_seeds(self, hashes: Mapping[str, str]) -> None:
+        """Go on as if these seeds had the hashes that were applied: nothing is built for what changed since."""
+        nodes = self.manifest.nodes
+        self._pinned = {
+            uid: hashes[node.name] for uid, node in nodes.items()
+            if node.resource_type == "seed" and node.name in hashes
+        }  # fmt: skip
+
     def digest(self, *layers: str) -> str:
         """One hash of everything in `layers`."""
         parts = sorted(digest for layer in layers for digest in self.hashes(layer).values())
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
-    def code_digest(self) -> str:
-        """One hash of the models and of the Python that writes what they read."""
+    def code_digest(self, text_model: Path) -> str:
+        """One hash of the models, of the Python that writes what they read, and of the model of texts."""
         package = Path(__file__).parent
         sources = sorted(path for room in ("text", "outcomes") for path in (package / room).glob("*.py"))
-        parts = [self.digest("staging", "intermediate", "marts"), *(path.read_text("utf-8") for path in sources)]
-        return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+        digest = hashlib.sha256(self.digest("staging", "intermediate", "marts").encode())
+        for path in (*sources, text_model):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def _hash(self, uid: str, known: dict[str, str]) -> str:
         if uid not in known:
@@ -173,9 +184,28 @@ class Dbt:
             self._run(["seed", "--full-refresh", "--select", *changed], built)
         return built
 
-    def build_models(self, layers: Sequence[str], applied: Mapping[str, str | None]) -> Built:
-        """Run the models of `layers`: those with a changed hash in full, after the others."""
+    def upstream(self, name: str, kind: str = "model") -> set[str]:
+        """What a model is built from, of one kind: models (itself, too) or seeds."""
+        nodes = self.manifest.nodes
+        waiting = [uid for uid, node in nodes.items() if node.name == name and node.resource_type == "model"]
+        if not waiting:
+            raise TransformError(f"there is no model {name} in {self.project.folder}: nothing was built")
+        seen = set(waiting)
+        while waiting:
+            node = nodes[waiting.pop()]
+            parents = node.depends_on.nodes if node.resource_type == "model" else ()
+            fresh = {uid for uid in parents if uid in nodes} - seen
+            seen |= fresh
+            waiting += fresh
+        return {nodes[uid].name for uid in seen if nodes[uid].resource_type == kind}
+
+    def build_models(
+        self, layers: Sequence[str], applied: Mapping[str, str | None], only: Collection[str] | None = None
+    ) -> Built:
+        """Run the models of `layers` (among `only`): those with a changed hash in full, after the others."""
         current = {name: digest for layer in layers for name, digest in self.hashes(layer).items()}
+        if only is not None:
+            current = {name: digest for name, digest in current.items() if name in only}
         changed = sorted(name for name, digest in current.items() if applied.get(name) != digest)
         unchanged = sorted(set(current) - set(changed))
         built = Built(refreshed=changed)

@@ -53,7 +53,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 def test_every_dag_is_in_order(report: Report) -> None:
     assert faults(report.files) == []
-    assert {"nightly"} <= {str(dag["id"]) for file in report.files for dag in file.dags}
+    assert {"nightly", "escalations", "upkeep"} <= {str(dag["id"]) for file in report.files for dag in file.dags}
 
 
 def test_the_gate_fails_on_planted_faults(tmp_path: Path) -> None:
@@ -97,6 +97,12 @@ def test_a_refused_source_is_not_read_again_by_a_retry(refused: type[ExtractErro
         raise refused("crm.plans: half is gone")
     with pytest.raises(ExtractError), tasks._refusals_are_final():
         raise ExtractError("crm.plans: the server is away, and may be back")
+
+
+def test_the_ten_minute_run_tells_when_it_fails() -> None:
+    text = (PROJECT / "dags" / "escalations.py").read_text()
+    assert '"on_failure_callback": tasks.escalations_failed' in text
+    assert 'CronDataIntervalTimetable("*/10 * * * *"' in text
 
 
 def test_upkeep_tells_when_it_fails() -> None:

@@ -237,3 +237,40 @@ def test_a_late_run_without_an_interval_is_nobody_s_night(caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         tasks.night_is_late({"dag_run": run})
     assert "run manual__1 has no data interval" in caplog.text
+
+
+def test_a_ten_minute_run_that_fails_is_told_once_and_once_when_it_works_again(
+    warehouse: Warehouse, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(messenger.URL_VARIABLE, receiver.url)
+    monkeypatch.setattr(tasks, "_warehouse", lambda: warehouse.dsn("etl"))
+    for minutes in (0, 10, 20):
+        end = AS_OF + timedelta(minutes=minutes)
+        context = {
+            "run_id": f"scheduled__{minutes}", "data_interval_start": end - timedelta(minutes=10),
+            "data_interval_end": end, "ti": SimpleNamespace(task_id="run_escalations"),
+            "exception": LeaseError("helpdesk.contacts: a column is gone"),
+        }  # fmt: skip
+        tasks.escalations_failed(context)
+    assert [one["title"] for one in receiver.told] == ["Hand-over every ten minutes fails"]
+    assert "a column is gone" in receiver.told[0]["message"]
+    run = Run(AS_OF, "scheduled__30")
+    recovered = alerts.compose_escalations_recovered(run, alerts.last_about(warehouse.dsn(), alerts.ESCALATIONS))
+    assert recovered is not None
+    alerts.raise_alert(recovered, warehouse.dsn(), receiver.url)
+    assert alerts.compose_escalations_recovered(run, alerts.last_about(warehouse.dsn(), alerts.ESCALATIONS)) is None
+    assert rows(warehouse, "select kind from ops.alerts where about = 'escalations' order by alert_id") == [
+        ("failed",), ("recovered",),
+    ]  # fmt: skip
+    # A night of the same moment knows nothing of it.
+    books = alerts.read_books(warehouse.dsn(), AS_OF)
+    assert books is not None
+    assert books.last_alert is None
+    # It begins again: told again. Without the warehouse Airflow knows whether the run before failed.
+    tasks.escalations_failed(context)
+    assert len(receiver.told) == 3
+    monkeypatch.setattr(tasks, "_warehouse", lambda: None)
+    tasks.escalations_failed(context | {"prev_data_interval_end_success": AS_OF})
+    assert len(receiver.told) == 3
+    tasks.escalations_failed(context | {"prev_data_interval_end_success": context["data_interval_start"]})
+    assert len(receiver.told) == 4

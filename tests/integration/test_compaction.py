@@ -17,6 +17,7 @@ from retention.erasure.upkeep import Upkeep
 from retention.extract import versions
 from retention.extract.versions import Appended
 from retention.sources.contract import create_raw_tables, load_contract
+from retention.text import gone
 from retention.warehouse import batches
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,8 +60,11 @@ def etl(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> str:
                 dsn,
                 "insert into raw.helpdesk__contacts (contact_id, channel, direction, initiator, started_at, updated_at,"
                 " body, _load_id) values (%s, 'chat', 'inbound', 'customer', %s, %s, %s, %s);"
-                "insert into signals.phrase_hits values (%s, %s, 'p', '1', 0, 4, 'asserted')",
-                contact, START + timedelta(days=5), at, f"{contact} in night {night}", night, contact, night,
+                "insert into signals.phrase_hits values (%s, %s, 'p', '1', 0, 4, 'asserted');"
+                "insert into signals.message_signals values (%s, %s, 'ru', 0, 0, null, 0, 'none', false, false, '1');"
+                "insert into signals.reply_signals values (%s, %s, false, false, '1');"
+                "insert into signals.reply_bands values (%s, %s, 0, 1)",
+                contact, START + timedelta(days=5), at, f"{contact} in night {night}", night, *(contact, night) * 4,
             )  # fmt: skip
     run(dsn, "insert into raw.helpdesk__contacts (contact_id, _load_id, _op) values ('c4', 3, 'd')")
     run(
@@ -104,8 +108,8 @@ def test_nights_within_the_period_see_what_they_saw_and_older_versions_are_gone(
     assert run(etl, left) == [
         ("c1", [1]), ("c2", [4, 5, 6]), ("c3", [4, 5, 6]), ("c4", [3]), ("c5", [1, 2, 3, 4, 5, 6])
     ]  # fmt: skip
-    hits = "select count(*) from signals.phrase_hits where contact_id = 'c2'"
-    assert run(etl, hits) == [(3,)]
+    for signals in gone.COLUMNS:
+        assert run(etl, f"select count(*) from signals.{signals} where contact_id = 'c2'") == [(3,)], signals
     assert run(etl, "select table_name, what, rows, kept_from_batch_id from ops.upkeep") == [
         ("helpdesk.contacts", "versions", 8, 4)
     ]
@@ -125,7 +129,8 @@ def test_texts_and_rejects_past_their_age_are_blank_and_hits_stay(etl: str, proj
     assert done == {"texts": 18, "rejects": 1}
     # The last night is not consumed: its texts are not read yet.
     assert run(etl, "select distinct _load_id from raw.helpdesk__contacts where body is not null") == [(6,)]
-    assert run(etl, "select count(*) from signals.phrase_hits") == [(21,)]
+    for signals in gone.COLUMNS:
+        assert run(etl, f"select count(*) from signals.{signals}") == [(21,)], signals
     rejects = run(etl, "select load_id, row_text from raw.rejects order by 1")
     assert rejects[0] == (1, '{"contact_id": "k"}')
     assert all("words" in str(text) for _, text in rejects[1:])

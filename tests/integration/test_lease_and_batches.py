@@ -53,6 +53,61 @@ def test_another_run_waits_until_the_stage_ends(warehouse: Warehouse) -> None:
     assert order == ["first ends", "second works"]
 
 
+def test_who_asked_first_is_next(warehouse: Warehouse) -> None:
+    """A night whose parallel steps share the lease does not starve a ten-minute run: its next step stands behind."""
+    order: list[str] = []
+
+    def short_run() -> None:
+        with lease(warehouse.dsn(), "short run", "extract", 20):
+            order.append("short run")
+
+    def next_step() -> None:
+        with lease(warehouse.dsn(), "night", "extract b", 20):
+            order.append("night goes on")
+
+    threads = [threading.Thread(target=short_run), threading.Thread(target=next_step)]
+    with lease(warehouse.dsn(), "night", "extract a", 0):
+        for thread in threads:
+            thread.start()
+            wait_for_line(warehouse, threads.index(thread) + 1)
+    for thread in threads:
+        thread.join()
+    assert order == ["short run", "night goes on"]
+    assert rows_of(warehouse, "select count(*) from ops.lease_waits") == [(0,)]
+
+
+def test_one_that_stopped_asking_has_no_place_in_the_line(warehouse: Warehouse) -> None:
+    with warehouse.connect() as conn, conn.cursor() as cur:
+        cur.execute(
+            "insert into ops.lease_waits (holder, process, asked_at) values"
+            " ('gone', 'elsewhere:1', clock_timestamp() - %s::interval)",
+            (timedelta(seconds=lease_module.SILENT_AFTER_SECONDS + 1),),
+        )
+    with lease(warehouse.dsn(), "night", "transform", 0):
+        assert holds(warehouse) == [("night", "transform")]
+
+
+def test_a_run_does_not_wait_for_steps_that_it_does_not_disturb(warehouse: Warehouse) -> None:
+    with lease(warehouse.dsn(), "night", "build_marts", 0):
+        with lease(warehouse.dsn(), "short run", "extract", 0, beside=["build_marts"]):
+            assert holds(warehouse) == [("night", "build_marts"), ("short run", "extract")]
+        with pytest.raises(LeaseError), lease(warehouse.dsn(), "short run", "extract", 0, beside=["transform"]):
+            pytest.fail("it disturbed the night")
+
+
+def rows_of(warehouse: Warehouse, query: str) -> list[tuple[object, ...]]:
+    with warehouse.connect() as conn, conn.cursor() as cur:
+        cur.execute(query)
+        return list(cur.fetchall())
+
+
+def wait_for_line(warehouse: Warehouse, length: int) -> None:
+    give_up = time.monotonic() + 10
+    while rows_of(warehouse, "select count(*) from ops.lease_waits") != [(length,)]:
+        assert time.monotonic() < give_up, "nobody stands in line"
+        time.sleep(0.02)
+
+
 def test_a_dead_holder_is_taken_over(warehouse: Warehouse) -> None:
     with warehouse.connect() as conn, conn.cursor() as cur:
         cur.execute(
@@ -154,6 +209,47 @@ def test_loads_stay_pending_until_a_transform_consumed_them(warehouse: Warehouse
         assert pending() == 2  # a rerun of the same batch sees the same loads
         with conn, conn.cursor() as cur, pytest.raises(psycopg2.errors.UniqueViolation):
             cur.execute(insert, (second.batch_id,))
+
+
+def test_a_night_works_with_what_there_was_when_its_gate_began(warehouse: Warehouse) -> None:
+    """Loads of ten-minute runs by day are the night's; those that they make while it builds are the next night's."""
+    insert = """insert into ops.loads (batch_id, table_name, rows_read, rows_appended, keys_new, keys_deleted,
+        rows_rejected, live_keys, contract_hash, reader, seconds)
+        values (%s, 'crm.plans', 1, 1, 1, 0, 0, 1, '', '', 0)"""
+    with batches.connected(warehouse.dsn(), "test") as conn:
+
+        def seen(batch: batches.Batch) -> tuple[list[int], list[int]]:
+            batches.set_current_run(conn, batch)
+            with conn, conn.cursor() as cur:
+                cur.execute(
+                    "select (select coalesce(array_agg(load_id order by load_id), '{}') from ops.loads_to_stage),"
+                    " (select coalesce(array_agg(load_id order by load_id), '{}') from ops.loads_seen)"
+                )
+                pending, visible = cur.fetchone() or ([], [])
+            return pending, visible
+
+        def load(batch: batches.Batch) -> None:
+            with conn, conn.cursor() as cur:
+                cur.execute(insert, (batch.batch_id,))
+
+        by_day = batches.open_batch(conn, NIGHT - timedelta(hours=1), "run", kind="escalations")
+        load(by_day)
+        waits = batches.open_batch(conn, NIGHT - timedelta(minutes=10), "run", kind="escalations")
+        first = batches.open_batch(conn, NIGHT, "run 1")
+        load(first)
+        beside = batches.open_batch(conn, NIGHT + timedelta(minutes=10), "run", kind="escalations")
+        load(beside)
+        batches.close_loads(conn, first.batch_id)
+        load(waits)
+        assert seen(first) == ([1, 2, 3], [1, 2, 3])
+        batches.consume_loads(conn, first.batch_id)
+        with batches.recorded_step(conn, beside.batch_id, "transform"):
+            pass
+        second = batches.open_batch(conn, NIGHT + timedelta(days=1), "run 2")
+        assert seen(second) == ([4], [1, 2, 3, 4])
+        assert seen(first) == ([1, 2, 3], [1, 2, 3])
+        # The transform of a ten-minute run is no night's: what became visible since is told from the night before.
+        assert batches.get_batch(conn, first.batch_id) == first
 
 
 def test_a_step_that_fails_is_not_booked(warehouse: Warehouse) -> None:

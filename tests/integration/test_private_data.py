@@ -80,6 +80,7 @@ def test_planted_leaks_are_found(aftermath: Aftermath, tmp_path: Path) -> None:
     assert {
         "raw.crm__parties.full_name", "raw.rejects.row_text", "staging.stg_helpdesk__contacts.body",
         "marts_private.contact_texts.body", "intermediate.int_contacts_gathered.msisdn_named",
+        "live_staging.stg_helpdesk__contacts.body",
     } <= places  # fmt: skip
     with pytest.raises(ValueError, match="nothing to search for"):
         search_files(set(), [leaks], lambda _: False)

@@ -11,6 +11,7 @@ from retention.quality.reconcile import load_laws, reconcile
 from retention.quality.suites import SuiteError
 from retention.quality.verdict import GateFailed
 from retention.sources.contract import load_contract
+from retention.warehouse import batches
 
 LAWS = Path(__file__).resolve().parents[2] / "expectations" / "reconciliation"
 LAW = """
@@ -76,6 +77,7 @@ def test_staging_must_hold_the_ledger_s_keys(warehouse: Warehouse, conn: Connect
                 " values (1, 'crm.parties', true, 1, 1, 1, 0, 0, %s, 'h', 'test', 0)",
                 (keys,),
             )
+    batches.set_current_run(conn, batches.get_batch(conn, 1))
     assert reconcile(warehouse.dsn(), 1, tmp_path, "marts_b").critical_failures == ()
     with conn, conn.cursor() as cur:
         cur.execute("delete from staging.stg_crm__parties where id = 'p1'")

@@ -39,11 +39,12 @@ def test_a_changed_past_is_found_by_name(shared_warehouse: Warehouse, tmp_path: 
             insert into ops.loads (load_id, batch_id, table_name, rows_read, rows_appended, keys_new, keys_deleted,
                 rows_rejected, live_keys, contract_hash, reader, seconds)
             values (1000, %s, 'crm.subscriptions', 1, 1, 1, 0, 0, 1, '', 'test', 0);
+            insert into ops.load_consumption values (1000, %s);
             insert into raw.crm__subscriptions
                 (subscription_id, party_id, product, activated_at, updated_at, _load_id, _op)
             values ('s1', 'p1', 'prepaid', '2025-01-01Z', '2025-01-01Z', 1000, 'u')
             """,
-            (batch_id,),
+            (batch_id, batch_id),
         )
     with pytest.raises(RebuildError) as found:
         night.rebuild(AS_OF)

@@ -26,6 +26,7 @@ def change(dsn: str, statement: str, *values: object) -> int:
     return changed
 
 
+@pytest.mark.deep
 def test_a_critical_check_stops_the_night_and_a_reload_lets_it_go_on(warehouse: Warehouse, tmp_path: Path) -> None:
     spec = simulate(warehouse, tmp_path, subscribers=300, days=DAYS, seed=3)
     spec.night("night 1").run(as_of_after(DAYS))

@@ -1,93 +1,12 @@
 """Outcome tracking on a real PostgreSQL, with rows whose answers were worked out by hand."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import psycopg2
 import pytest
+from outcomes_kit import AS_OF, POLICY, plant, rows
 
 from retention.outcomes.track import track_outcomes
-
-AS_OF = datetime(2026, 2, 4, 23, tzinfo=UTC)
-START = datetime(2025, 3, 1, 12, tzinfo=UTC)
-
-TABLES = """
-create table {schema}.int_episode_outcomes (
-    episode_id text primary key, subscription_id text, party_id text, topic text, segment text, product text,
-    level text,
-    started_at timestamptz, level_reached_at timestamptz, is_left_before boolean, churned_at timestamptz,
-    churn_kind text,
-    competing_at timestamptz, competing_kind text, returned_at timestamptz, returned_revenue_30d boolean,
-    knowable_until_order timestamptz, knowable_until_any timestamptz, is_index boolean, is_own_words_3b boolean
-);
-create table {schema}.int_repeat_contacts (
-    contact_id text primary key, subscription_id text, party_id text, segment text, level text, ended_at timestamptz,
-    anchor_at timestamptz, has_repeat_7d boolean, has_repeat_30d boolean, is_window_7d_elapsed boolean,
-    is_window_30d_elapsed boolean, is_first_contact boolean
-);
-"""
-
-
-POLICY = """
-create table seeds.small_cells (output text, min_cell_n integer, valid_from date, valid_to date);
-insert into seeds.small_cells values
-    ('retention_metrics', 500, '2000-01-01', '2026-02-05'), ('retention_metrics', 3, '2026-02-05', null),
-    ('other', 7, '2000-01-01', null);
-"""
-
-
-def insert(cur, table, row):
-    names = ", ".join(row)
-    cur.execute(f"insert into {table} ({names}) values %s", (tuple(row.values()),))
-
-
-def plant(conn, schema="intermediate"):
-    """Ten index episodes as in DEFINITIONS 8 (Aalen-Johansen) and some that must not count."""
-    days = [3, 5, 6, 8, 12, 15, 20, 21, 25, 30]
-    causes = [1, 2, 0, 1, 0, 1, 0, 2, 0, 0]
-    with conn, conn.cursor() as cur:
-        cur.execute(TABLES.format(schema=schema))
-        for i, (day, cause) in enumerate(zip(days, causes, strict=True)):
-            ended = START + timedelta(days=day)
-            episode = {
-                "episode_id": f"e{i}",
-                "subscription_id": f"s{i}",
-                "party_id": f"p{i}",
-                "segment": "mass",
-                "product": "postpaid",
-                "level": "L1",
-                "started_at": START,
-                "level_reached_at": START,
-                "is_left_before": False,
-                "churned_at": ended if cause == 1 else None,
-                "churn_kind": "disconnect" if cause == 1 else None,
-                "competing_at": ended if cause == 2 else None,
-                "knowable_until_order": ended if cause == 0 else AS_OF,
-                "knowable_until_any": ended if cause == 0 else AS_OF,
-                "is_index": True,
-                "is_own_words_3b": False,
-            }
-            insert(cur, f"{schema}.int_episode_outcomes", episode)
-        left = {**episode, "churned_at": START + timedelta(days=1), "churn_kind": "port_out"}
-        for changes in (
-            {"is_index": False},
-            {"is_left_before": True},
-            {"competing_at": START - timedelta(days=1)},
-        ):
-            insert(cur, f"{schema}.int_episode_outcomes", {**left, "episode_id": f"x{changes}", **changes})
-        for i in range(4):
-            contact = {
-                "contact_id": f"c{i}",
-                "subscription_id": f"s{i}",
-                "party_id": f"p{i}",
-                "segment": "vip",
-                "level": "L2",
-                "has_repeat_7d": i == 0,
-                "has_repeat_30d": i < 2,
-                "is_window_7d_elapsed": True,
-                "is_window_30d_elapsed": i < 3,
-                "is_first_contact": i > 0,
-            }
-            insert(cur, f"{schema}.int_repeat_contacts", contact)
 
 
 @pytest.fixture
@@ -98,12 +17,6 @@ def conn(warehouse):
     plant(connection)
     yield connection
     connection.close()
-
-
-def rows(conn, query):
-    with conn, conn.cursor() as cur:
-        cur.execute(query)
-        return cur.fetchall()
 
 
 def test_planted_rows_give_the_answers_worked_by_hand(conn):
@@ -146,9 +59,10 @@ def test_incidences_and_survival_add_to_one_in_the_table(conn):
 def test_running_again_changes_nothing_and_another_batch_replaces(conn):
     everything = "select * from outcomes.{} order by 1, 3, 4, 5, 6, 7, 8"
     first = track_outcomes(conn, AS_OF, 1)
-    before = [rows(conn, everything.format(t)) for t in ("survival_estimates", "retention_metrics")]
+    tables = ("survival_estimates", "retention_metrics", "touchpoints", "stress_replay")
+    before = [rows(conn, everything.format(t)) for t in tables]
     track_outcomes(conn, AS_OF, 1)
-    assert [rows(conn, everything.format(t)) for t in ("survival_estimates", "retention_metrics")] == before
+    assert [rows(conn, everything.format(t)) for t in tables] == before
     assert sum(map(len, before)) == first.rows
     track_outcomes(conn, AS_OF, 2)
     assert rows(conn, "select distinct batch_id from outcomes.retention_metrics") == [(2,)]

@@ -15,7 +15,7 @@ from retention.local.home import Home
 
 COMMANDS = (
     "up", "down", "status", "simulate", "run", "rollback", "reload", "rejects", "rebuild", "accept-drift",
-    "accept-loss", "doctor", "url", "install",
+    "accept-loss", "doctor", "url", "install", "escalations", "text", "calendars",
 )  # fmt: skip
 
 

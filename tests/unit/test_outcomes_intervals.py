@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 
 from retention.outcomes import survival
-from retention.outcomes.intervals import Z, clustered_wilson, critical_value, log_log, wilson
+from retention.outcomes.intervals import Z, clustered_wilson, critical_value, log_log, wilson, wilson_of_clusters
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,17 @@ def test_all_alike_counts_parties_not_rows():
 
 def test_one_party_has_no_interval():
     assert clustered_wilson(np.array([True, False]), np.array([0, 0])) is None
+
+
+def test_clusters_counted_and_rows_of_clusters_have_one_interval():
+    sizes, successes = np.array([5, 1, 0, 7, 3]), np.array([2, 1, 0, 0, 3])
+    flags = np.concatenate([np.arange(size) < won for size, won in zip(sizes, successes, strict=True)])
+    rows = clustered_wilson(flags, np.repeat([0, 1, 9, 2, 3], sizes))
+    assert rows == wilson_of_clusters(successes, sizes)
+    # By hand: 6 of 16 in four clusters; between them 4/3 * 15.71875 / 256, within a binomial's 0.375 * 0.625 / 16.
+    effect = (4 / 3 * np.square([2 - 1.875, 1 - 0.375, 0 - 2.625, 3 - 1.125]).sum() / 256) / (0.375 * 0.625 / 16)
+    by_hand = wilson(6 / effect, 16 / effect, critical_value(np.repeat([0, 1, 2, 3], [5, 1, 7, 3])))
+    assert [rows.low, rows.high] == pytest.approx([by_hand.low, by_hand.high])
 
 
 def test_log_log_agrees_with_lifelines():

@@ -10,11 +10,12 @@ from psycopg2.extensions import cursor as Cursor
 from retention.erasure.periods import texts_of
 from retention.erasure.rejects import blank_where
 from retention.sources.contract import Contract, Table, raw_identifier
+from retention.text.gone import COLUMNS as SIGNALS
 
 #: Rows of one transaction.
 CHUNK_ROWS = 50_000
-#: Messages whose phrases were found: the table and how signals name its rows.
-HITS_OF = {
+#: Texts that are read: the table and how the schema signals names its rows.
+SIGNALS_OF = {
     "helpdesk.contacts": sql.SQL("doomed.contact_id"),
     "web.public_reviews": sql.SQL("'review:' || doomed.review_id"),
 }
@@ -66,12 +67,12 @@ def compact_versions(conn: Connection, table: Table, batch_id: int) -> int:
     for start in range(0, rows, CHUNK_ROWS):
         chunk = sql.SQL("doomed.n > {} and doomed.n <= {}").format(sql.Literal(start), sql.Literal(start + CHUNK_ROWS))
         with conn, conn.cursor() as cur:
-            if table.name in HITS_OF:
+            for signals in SIGNALS if table.name in SIGNALS_OF else ():
                 cur.execute(
                     sql.SQL(
-                        "delete from signals.phrase_hits as h using doomed where h.load_id = doomed._load_id"
-                        " and h.contact_id = {contact} and {chunk}"
-                    ).format(contact=HITS_OF[table.name], chunk=chunk)
+                        "delete from {signals} as s using doomed where s.load_id = doomed._load_id"
+                        " and s.contact_id = {contact} and {chunk}"
+                    ).format(signals=sql.Identifier("signals", signals), contact=SIGNALS_OF[table.name], chunk=chunk)
                 )
             cur.execute(
                 sql.SQL("delete from {raw} as r using doomed where {join} and {chunk}").format(
@@ -83,9 +84,8 @@ def compact_versions(conn: Connection, table: Table, batch_id: int) -> int:
 
 def forget_texts(conn: Connection, table: Table, as_of: object, keep_days: int) -> int:
     """Blank the texts of what happened longer ago, in raw and staging. What was found in them stays."""
-    staged = sql.Identifier("staging", f"stg_{table.name.replace('.', '__')}")
     rows = 0
-    for target, is_raw in ((raw_identifier(table.name), True), (staged, False)):
+    for target, is_raw in ((raw_identifier(table.name), True), *((staged, False) for staged in _staged(table))):
         while (changed := _forget_some(conn, table, target, as_of, keep_days, is_raw)) > 0:
             rows += changed if is_raw else 0
     return rows
@@ -158,10 +158,9 @@ def drop_rows(conn: Connection, table: Table, as_of: object, keep_days: int) -> 
     What intermediate made of them is computed again, whole, the next night.
     """
     key, at = sql.Identifier(table.key[0]), sql.Identifier(table.event_at or "")
-    staged = sql.Identifier("staging", f"stg_{table.name.replace('.', '__')}")
     parts = {
         "raw": raw_identifier(table.name), "key": key, "at": at, "quarantined": _quarantined(table, 0),
-        "chunk": sql.Literal(CHUNK_ROWS), "staged": staged,
+        "chunk": sql.Literal(CHUNK_ROWS),
     }  # fmt: skip
     rows = 0
     while True:
@@ -180,10 +179,18 @@ def drop_rows(conn: Connection, table: Table, as_of: object, keep_days: int) -> 
                 return rows
             cur.execute(sql.SQL("delete from {raw} where {key} in (select {key} from expired)").format(**parts))
             rows += int(cur.rowcount)
-            cur.execute("select to_regclass(%s) is not null", (staged.as_string(cur),))
-            if cur.fetchone() == (True,):
-                cur.execute(sql.SQL("delete from {staged} where {key} in (select {key} from expired)").format(**parts))
+            for staged in _staged(table):
+                cur.execute("select to_regclass(%s) is not null", (staged.as_string(cur),))
+                if cur.fetchone() == (True,):
+                    gone = sql.SQL("delete from {staged} where {key} in (select {key} from expired)")
+                    cur.execute(gone.format(staged=staged, **parts))
             cur.execute(r"delete from ops.applied_hashes where name like 'int\_%'")
+
+
+def _staged(table: Table) -> list[sql.Identifier]:
+    """The table's staging: a night's and the ten-minute run's."""
+    name = f"stg_{table.name.replace('.', '__')}"
+    return [sql.Identifier("staging", name), sql.Identifier("live_staging", name)]
 
 
 def _quarantined(table: Table, batch_id: int) -> sql.Composed:

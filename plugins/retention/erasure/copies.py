@@ -71,7 +71,7 @@ def tables_of(cur: Cursor, schemas: list[str], models: Mapping[str, list[str]]) 
     yield from cur.fetchall()
 
 
-def blank_staged(cur: Cursor, contract: Contract, name: str) -> int:
+def blank_staged(cur: Cursor, contract: Contract, name: str, schema: str) -> int:
     """Bring the personal columns of a staging model to what raw holds now, for the rows in `found_rows`."""
     table = contract.tables[name]
     sets = [
@@ -88,14 +88,14 @@ def blank_staged(cur: Cursor, contract: Contract, name: str) -> int:
         sql.SQL(
             "with latest as (select r.*, found.is_person from {raw} as r"
             " inner join found_rows as found on found.table_name = {name} and r.{key} = found.id)"
-            " update staging.{staged} as s set {sets} from latest"
+            " update {staged} as s set {sets} from latest"
             " where s.{key} = latest.{key} and s._load_id = latest._load_id"
             " and num_nonnulls({columns}) > 0 and (latest.is_person and num_nonnulls({texts}) > 0 or {number})"
         ).format(
             key=sql.Identifier(table.key[0]),
             raw=raw_identifier(name),
             name=sql.Literal(name),
-            staged=sql.Identifier(f"stg_{name.replace('.', '__')}"),
+            staged=sql.Identifier(schema, f"stg_{name.replace('.', '__')}"),
             sets=sql.SQL(", ").join(sets),
             columns=columns,
             texts=sql.SQL(", ").join(
@@ -109,32 +109,40 @@ def blank_staged(cur: Cursor, contract: Contract, name: str) -> int:
     return int(cur.rowcount)
 
 
-def blank_numbers_named(cur: Cursor) -> int:
+def blank_numbers_named(cur: Cursor, prefix: str) -> int:
     """int_contacts_gathered: the number of a contact, or its ticket's, as staging has them now."""
     cur.execute(
-        "update intermediate.int_contacts_gathered as g set msisdn_named = named.msisdn from ("
-        " select g.contact_id, coalesce(contacts.msisdn, reviews.msisdn, tickets.msisdn) as msisdn"
-        " from intermediate.int_contacts_gathered as g"
-        " left join staging.stg_helpdesk__contacts as contacts on g.contact_id = contacts.contact_id"
-        " left join staging.stg_web__public_reviews as reviews on g.contact_id = 'review:' || reviews.review_id"
-        " left join staging.stg_helpdesk__tickets as tickets on g.ticket_id = tickets.ticket_id"
-        " where exists (select from found_rows where (table_name = 'helpdesk.contacts' and id = g.contact_id)"
-        " or (table_name = 'web.public_reviews' and 'review:' || id = g.contact_id)"
-        " or (table_name = 'helpdesk.tickets' and id = g.ticket_id))) as named"
-        " where g.contact_id = named.contact_id and g.msisdn_named is distinct from named.msisdn"
+        sql.SQL(
+            "update {gathered} as g set msisdn_named = named.msisdn from ("
+            " select g.contact_id, coalesce(contacts.msisdn, reviews.msisdn, tickets.msisdn) as msisdn"
+            " from {gathered} as g"
+            " left join {contacts} as contacts on g.contact_id = contacts.contact_id"
+            " left join {reviews} as reviews on g.contact_id = 'review:' || reviews.review_id"
+            " left join {tickets} as tickets on g.ticket_id = tickets.ticket_id"
+            " where exists (select from found_rows where (table_name = 'helpdesk.contacts' and id = g.contact_id)"
+            " or (table_name = 'web.public_reviews' and 'review:' || id = g.contact_id)"
+            " or (table_name = 'helpdesk.tickets' and id = g.ticket_id))) as named"
+            " where g.contact_id = named.contact_id and g.msisdn_named is distinct from named.msisdn"
+        ).format(
+            gathered=sql.Identifier(f"{prefix}intermediate", "int_contacts_gathered"),
+            contacts=sql.Identifier(f"{prefix}staging", "stg_helpdesk__contacts"),
+            reviews=sql.Identifier(f"{prefix}staging", "stg_web__public_reviews"),
+            tickets=sql.Identifier(f"{prefix}staging", "stg_helpdesk__tickets"),
+        )
     )
     return int(cur.rowcount)
 
 
-def blank_touched(cur: Cursor, party_hash: str) -> int:
+def blank_touched(cur: Cursor, party_hash: str, schema: str) -> int:
     """The work list of the last transform: numbers that only this party held."""
     cur.execute(
         sql.SQL(
-            "update touched.stg_raw__keys_touched as k set entity_id = s.token from ops.suppressions as s"
+            "update {touched} as k set entity_id = s.token from ops.suppressions as s"
             " where k.entity = 'msisdn' and s.kind = 'number' and s.party_hash = {party}"
             " and s.subject_hash = {hash} and not exists (select from raw.crm__msisdn_periods as p"
             " where {number} = k.entity_id)"
         ).format(
+            touched=sql.Identifier(schema, "stg_raw__keys_touched"),
             party=sql.Literal(party_hash),
             hash=hashed("number", sql.SQL("k.entity_id")),
             number=normalised(sql.SQL("p.msisdn")),

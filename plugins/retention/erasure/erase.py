@@ -22,6 +22,7 @@ from retention.erasure.pseudonyms import arm, hash_of, hashed, normalised
 from retention.erasure.rejects import blank_rejects, blank_rejects_with
 from retention.erasure.suppression import blank, suppress_party
 from retention.erasure.vacuum import vacuum
+from retention.handover import live
 from retention.mart_views import is_private
 from retention.row_hash import row_hash
 from retention.sources.contract import Contract, Table, load_contract, raw_identifier
@@ -29,7 +30,7 @@ from retention.warehouse import batches
 from retention.warehouse.lease import lease
 
 SLOTS = ("marts_a", "marts_b")
-ROOMS = ("staging", "intermediate", "touched", "outcomes")
+ROOMS = ("staging", "intermediate", "touched", "outcomes", *live.ROOMS)
 #: Folders of RETENTION_WORK that the platform fills and can fill again: a file there that holds a value is deleted.
 OWN_FOLDERS = ("dbt", "exports")
 LEASE_WAIT_SECONDS = 1800.0
@@ -62,6 +63,7 @@ class Eraser:
             batches.connected(self.etl_dsn, "erase") as etl,
             batches.connected(self.publisher_dsn, "erase") as publisher,
             lease(self.etl_dsn, self.run_id, "erase", self.lease_wait_seconds),
+            live.locked(self.etl_dsn, self.lease_wait_seconds),
         ):
             act = self._erase(etl, publisher, party, performed_by, requested_on, dry_run)
             if act.is_dry_run or not act.rows:
@@ -260,14 +262,15 @@ def _blank_rooms(cur: Cursor, contract: Contract, models: dict[str, list[str]], 
     staged = {f"stg_{name.replace('.', '__')}": name for name, table in contract.tables.items() if table.person}
     ids = copies.find_ids(cur, party)
     # Staging first: what intermediate holds of numbers is computed from it.
-    found = sorted(copies.tables_of(cur, list(ROOMS), models), key=lambda one: one[0] != "staging")
+    found = sorted(copies.tables_of(cur, list(ROOMS), models), key=lambda one: not one[0].endswith("staging"))
     for schema, table, columns in found:
+        prefix = live.PREFIX if schema in live.ROOMS else ""
         if table in staged:
-            rows = copies.blank_staged(cur, contract, staged[table])
+            rows = copies.blank_staged(cur, contract, staged[table], schema)
         elif table == "int_contacts_gathered":
-            rows = copies.blank_numbers_named(cur)
+            rows = copies.blank_numbers_named(cur, prefix)
         elif table == "stg_raw__keys_touched":
-            rows = copies.blank_touched(cur, act.party_hash)
+            rows = copies.blank_touched(cur, act.party_hash, schema)
         elif table.startswith("stg_"):
             continue  # of staff: no person leads there
         else:

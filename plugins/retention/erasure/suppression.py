@@ -53,17 +53,15 @@ def suppress_load(cur: Cursor, table: Table, rows: sql.Identifier, load_id: int,
     return changed
 
 
-def suppress_batch(cur: Cursor, batch_id: int, environment: Mapping[str, str]) -> int:
-    """The same for all loads the batch consumes, also of nights that died: an owner may come after the row."""
+def suppress_batch(cur: Cursor, environment: Mapping[str, str], is_short: bool = False) -> int:
+    """The same for all loads that the night consumes, or the ten-minute run: an owner may come after the row."""
     if not is_anybody_suppressed(cur):
         return 0
     arm(cur, environment.get(KEY_VARIABLE, ""))
     cur.execute(
-        "select loads.table_name, array_agg(loads.load_id) from ops.loads as loads"
-        " left join ops.load_consumption as consumed on loads.load_id = consumed.load_id"
-        " where loads.batch_id <= %(batch)s and (consumed.batch_id is null or consumed.batch_id = %(batch)s)"
-        " group by 1 order by 1",
-        {"batch": batch_id},
+        sql.SQL("select table_name, array_agg(load_id) from {} group by 1 order by 1").format(
+            sql.Identifier("live_ops" if is_short else "ops", "loads_to_stage")
+        )
     )
     pending = cur.fetchall()
     changed = 0

@@ -11,6 +11,7 @@ from retention.erasure import compact
 from retention.erasure.errors import ErasureError, without_values
 from retention.erasure.periods import KINDS, Period, load_periods
 from retention.erasure.vacuum import vacuum
+from retention.handover import live
 from retention.sources.contract import Contract, load_contract
 from retention.warehouse import batches
 from retention.warehouse.lease import lease
@@ -49,6 +50,7 @@ class Upkeep:
             without_values("upkeep"),
             batches.connected(self.etl_dsn, "upkeep") as conn,
             lease(self.etl_dsn, self.run_id, "upkeep", self.lease_wait_seconds),
+            live.locked(self.etl_dsn, self.lease_wait_seconds),
         ):
             if any(period.what == "rows" for period in periods):
                 _refuse_between_transform_and_publish(conn)
@@ -57,7 +59,7 @@ class Upkeep:
                 if one.rows:
                     _book(conn, as_of, one)
                     done.append(one)
-            vacuum(conn, {place for one in done for place in _places(one)})
+            vacuum(conn, {place for one in done for place in _places(conn, one)})
         return done
 
 
@@ -115,8 +117,13 @@ def _book(conn: Connection, as_of: datetime, done: Done) -> None:
         )  # fmt: skip
 
 
-def _places(done: Done) -> list[str]:
+def _places(conn: Connection, done: Done) -> list[str]:
     if done.what == "rejects":
         return [done.table]
     name = done.table.replace(".", "__")
-    return [f"raw.{name}"] if done.what == "versions" else [f"raw.{name}", f"staging.stg_{name}"]
+    if done.what == "versions":
+        return [f"raw.{name}"]
+    with conn, conn.cursor() as cur:
+        cur.execute("select to_regclass(%s) is not null", (f"live_staging.stg_{name}",))
+        lives = cur.fetchone() == (True,)
+    return [f"raw.{name}", f"staging.stg_{name}", *([f"live_staging.stg_{name}"] if lives else [])]

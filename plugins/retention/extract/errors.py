@@ -35,6 +35,14 @@ class VolumeError(ExtractError):
     """The source shows far less, or something older, than the last loads saw; `retention accept-loss` lets it pass."""
 
 
+class WaitsForNightError(ExtractError):
+    """A ten-minute run cannot load the table: it has to be read whole, or its source shows less than before."""
+
+
+class NothingNewError(WaitsForNightError):
+    """Nothing is there to be loaded by day, and no load is booked: nothing was written, no file came."""
+
+
 class DeletesRefusedError(VolumeError):
     """The source lost more keys than one load may delete."""
 

@@ -12,7 +12,14 @@ from psycopg2.extensions import cursor as Cursor
 
 from retention.erasure.suppression import suppress_load
 from retention.extract import ledger, rejects, versions, volume
-from retention.extract.errors import NOTHING_LOADED, ExtractError, ReconciliationError, without_values
+from retention.extract.errors import (
+    NOTHING_LOADED,
+    ExtractError,
+    NothingNewError,
+    ReconciliationError,
+    WaitsForNightError,
+    without_values,
+)
 from retention.extract.files import load_files
 from retention.extract.ledger import LoadResult, Previous
 from retention.extract.postgres import connect, open_postgres
@@ -24,6 +31,7 @@ from retention.sources.profile import FilesSource, Profile, SqlSource
 #: Called with what is done ('copied', 'appended', 'swept') and the rows so far.
 Progress = Callable[[str, int], None]
 MONDAY = 0
+_NOTHING_NOW = "Nothing of it was loaded now."
 
 
 def extract_table(
@@ -36,6 +44,7 @@ def extract_table(
     environment: Mapping[str, str],
     force: bool = False,
     on_progress: Progress | None = None,
+    is_short: bool = False,
 ) -> LoadResult:
     """Load `table` for a batch from where `profile` says; `connections` are the sources' DSNs by the profile's names.
 
@@ -43,7 +52,9 @@ def extract_table(
     `environment` resolves `${NAME}` in the profile's file globs.
 
     Committed loads are immutable: when the batch has its load, nothing is done and that load is returned (`skipped`).
-    `force` opens another load, which reads the source whole. Raises ExtractError (DriftError, ReconciliationError,
+    `force` opens another load, which reads the source whole. With `is_short` (a ten-minute run) only what was written
+    since is read: nothing is swept, counted or judged by its number, which the night does; WaitsForNightError when
+    that is not enough. Raises ExtractError (DriftError, ReconciliationError,
     VolumeError, DeletesRefusedError) with nothing of the table loaded.
     """
     started = time.monotonic()
@@ -59,18 +70,19 @@ def extract_table(
     ):
         ledger.lock_table(cur, table)
         committed = ledger.committed_load(cur, batch_id, table)
-        result = None if force or rejects.asked(cur, table) else committed
+        is_asked = bool(rejects.asked(cur, table)) and not is_short
+        result = None if force or is_asked else committed
         if result is None:
             load_id = ledger.number_load(cur)
             is_loss_accepted, least_keys = ledger.use_accepted_loss(cur, batch_id, table)
             load = Load(
                 table=spec, profile=profile, as_of=as_of, cur=cur, load_id=load_id, force=force,
                 on_progress=on_progress or _silent, previous=ledger.previous_load(cur, table),
-                is_loss_accepted=is_loss_accepted, least_keys=least_keys, environment=environment,
+                is_loss_accepted=is_loss_accepted, least_keys=least_keys, environment=environment, is_short=is_short,
             )  # fmt: skip
             result = replace(_load(load, connections), seconds=time.monotonic() - started)
-            if not load.is_loss_accepted:
-                volume.refuse_few_rows(cur, spec, result, load.previous.snapshot_at)
+            if not load.is_loss_accepted and not is_short:
+                volume.refuse_few_rows(cur, spec, result)
             # Forced after a refusal it is the batch's own load: the night must not ask for another one.
             ledger.record_load(cur, result, batch_id, committed is not None, spec)
     return result
@@ -94,6 +106,7 @@ class Load:
     least_keys: int | None
     #: Holds the secret by which erased persons are recognised.
     environment: Mapping[str, str] = field(repr=False)
+    is_short: bool = False
 
     @property
     def is_weekly_sweep(self) -> bool:
@@ -113,10 +126,14 @@ def _load(load: Load, connections: Mapping[str, str]) -> LoadResult:
     if isinstance(source, FilesSource):
         zone = profile.zone_of(table.name)
         url = None if source.connection is None else connections[source.connection]
-        return load_files(load.cur, table, source, zone, load.load_id, load.previous, load.force, url, load.environment)
+        read = load_files(load.cur, table, source, zone, load.load_id, load.previous, load.force, url, load.environment)
+        if load.is_short and not read.rows_read:
+            # Not booked: whether a night's file came is judged by loads.
+            raise NothingNewError(f"{table.name}: no new file. {_NOTHING_NOW}")
+        return read
     dsn = connections[source.connection]
     with open_reader(dsn, table.name, f"the source {source.connection}") as reader:
-        return _load_sql(load, source, reader)
+        return (_load_short if load.is_short else _load_sql)(load, source, reader)
 
 
 def open_reader(url: str, table: str, what: str) -> AbstractContextManager[Reader]:
@@ -128,14 +145,17 @@ def _silent(stage: str, rows: int) -> None:
     """Nobody watches."""
 
 
+def _open(load: Load, source: SqlSource, reader: Reader) -> tuple[datetime, Fit, Query, str]:
+    """The source's snapshot: its time, the columns that fit, the rows, and how the profile reads them."""
+    zone = load.profile.zone_of(load.table.name)
+    snapshot_at = reader.open_snapshot()
+    fit = Fit(load.table, source, reader.describe(source), load.previous.shape or {}, load.previous.unmapped)
+    return snapshot_at, fit, reader.query(fit, zone), source.digest(zone)
+
+
 def _load_sql(load: Load, source: SqlSource, reader: Reader) -> LoadResult:
     table, cur, previous = load.table, load.cur, load.previous
-    zone = load.profile.zone_of(table.name)
-    source_hash = source.digest(zone)
-    snapshot_at = reader.open_snapshot()
-    columns = reader.describe(source)
-    fit = Fit(table, source, columns, previous.shape or {}, previous.unmapped)
-    query = reader.query(fit, zone)
+    snapshot_at, fit, query, source_hash = _open(load, source, reader)
     source_rows, watermark_to = query.count()
     if not load.is_loss_accepted:
         volume.refuse_lost_keys(table, previous.live_keys, previous.live_keys - source_rows)
@@ -194,6 +214,46 @@ def _load_sql(load: Load, source: SqlSource, reader: Reader) -> LoadResult:
         snapshot_at=snapshot_at,
         watermark_from=since,
         watermark_to=watermark_to,
+        reader=query.label,
+        seconds=0.0,
+    )
+
+
+def _load_short(load: Load, source: SqlSource, reader: Reader) -> LoadResult:
+    """What was written since the last load, and nothing else is asked of the source."""
+    table, cur, previous = load.table, load.cur, load.previous
+    snapshot_at, fit, query, source_hash = _open(load, source, reader)
+    since = None if versions.is_empty(cur, table) else _since(load, fit, source_hash)
+    if since is None or previous.watermark is None:
+        raise WaitsForNightError(f"{table.name}: it is to be read whole, as the next night will. {_NOTHING_NOW}")
+    rows_read, rejected = Reading(query, list(fit.fields), load).staged(since)
+    latest = versions.latest_written(cur, table)
+    if latest is not None and latest < previous.watermark <= snapshot_at:
+        # A replica that lags would put old versions over newer ones; or the newest row is gone, which the night finds.
+        raise WaitsForNightError(
+            f"{table.name}: the source's latest write is of {latest:%Y-%m-%d %H:%M:%S %Z}, the last load had seen one "
+            f"of {previous.watermark:%Y-%m-%d %H:%M:%S %Z}. {_NOTHING_NOW}"
+        )
+    suppress_load(cur, table, versions.INCOMING, load.load_id, load.environment)
+    appended = versions.append_changed(cur, table)
+    rows = appended.new + appended.back + appended.changed
+    if not rows and not rejected and (latest is None or latest <= previous.watermark):
+        # Not booked: the next load reads from the same watermark on, and finds the same.
+        raise NothingNewError(f"{table.name}: nothing was written since the last load. {_NOTHING_NOW}")
+    return LoadResult(
+        load_id=load.load_id,
+        table=table.name,
+        rows_read=rows_read,
+        rows_appended=rows,
+        keys_new=appended.new + appended.back,
+        keys_deleted=0,
+        keys_back=appended.back,
+        rows_rejected=rejected,
+        source_keys=None,
+        live_keys=previous.live_keys + appended.new + appended.back,
+        snapshot_at=snapshot_at,
+        watermark_from=since,
+        watermark_to=max(latest or previous.watermark, previous.watermark),
         reader=query.label,
         seconds=0.0,
     )

@@ -5,6 +5,7 @@ All work is done by the warehouse; the connection's transaction is the load's, a
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import IO
 
 from psycopg2 import sql
@@ -47,6 +48,13 @@ def create_staging(cur: Cursor, table: Table) -> None:
     """An empty temporary table `incoming` with the contract's columns."""
     query = sql.SQL("create temp table {} on commit drop as select {} from {} with no data")
     cur.execute(query.format(INCOMING, _list(list(table.columns)), raw_identifier(table.name)))
+
+
+def latest_written(cur: Cursor, table: Table) -> datetime | None:
+    """The greatest cursor in `incoming`; None without rows."""
+    cur.execute(sql.SQL("select max({}) from {}").format(sql.Identifier(table.cursor or ""), INCOMING))
+    row = cur.fetchone()
+    return row[0] if row else None
 
 
 def create_key_staging(cur: Cursor, table: Table) -> None:

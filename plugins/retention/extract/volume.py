@@ -21,6 +21,8 @@ RUNBOOK = "docs/runbooks/volume.md"
 SMALL_LOSS = 20
 #: How many loads say what is usual, how many are the least, and the median below which nothing is said.
 USUAL_LOADS, LEAST_LOADS, LEAST_MEDIAN = 7, 3, 200
+#: How many nights are looked through for them: some were forced, or read everything.
+NIGHTS_LOOKED_AT = 30
 #: Of the usual time between loads: a load sooner after the last has fewer rows for that reason.
 LEAST_INTERVAL = 0.25
 
@@ -64,16 +66,16 @@ def refuse_old_snapshot(table: Table, previous: Previous, latest: datetime | Non
     )
 
 
-def refuse_few_rows(cur: Cursor, table: Table, result: LoadResult, previous_at: datetime | None) -> None:
-    """Raise VolumeError when a load has far fewer new or changed rows than usual; whole reads are not judged.
+def refuse_few_rows(cur: Cursor, table: Table, result: LoadResult) -> None:
+    """Raise VolumeError when a night's load has far fewer new or changed rows than usual; whole reads are not judged.
 
-    `previous_at` is the last load's snapshot. Of files those count that were never seen before, all and the smallest;
-    a load without any is a warning of the raw checks.
+    What ten-minute runs loaded since the night before counts as the night's. Of files those count that were never seen
+    before, all and the smallest; a load without any is a warning of the raw checks.
     """
     if result.snapshot_at is None:
         usuals = _files_usuals(cur, table, result)
     else:
-        usuals = _incremental_usuals(cur, table, result, previous_at)
+        usuals = _incremental_usuals(cur, table, result)
     for usual in usuals:
         if len(usual.before) < LEAST_LOADS:
             continue
@@ -95,24 +97,52 @@ class _Usual:
     before: list[int]
 
 
-def _incremental_usuals(cur: Cursor, table: Table, result: LoadResult, previous_at: datetime | None) -> list[_Usual]:
+#: The last nights' loads of a table up to the one being made (which is not booked yet), each with what ten-minute runs
+#: loaded since the one before: rows, snapshot, is judged.
+_NIGHTS = """
+    with booked as (
+        select l.load_id, l.rows_appended - l.keys_deleted as rows, l.snapshot_at,
+            not l.is_forced and l.watermark_from is not null and l.snapshot_at is not null as is_judged
+        from ops.loads as l inner join ops.batches as b on l.batch_id = b.batch_id
+        where l.table_name = %(table)s and b.kind <> 'escalations'
+        order by l.load_id desc limit %(nights)s + 1
+    ),
+    nights as (
+        select *, lag(load_id, 1, 0::bigint) over (order by load_id) as before_id
+        from (select * from booked union all select %(now)s, %(rows)s, %(at)s, null) as all_nights
+        -- The one more says only where the first of the others begins.
+        order by load_id desc limit %(nights)s + 1
+    )
+    select nights.rows + coalesce((
+            select sum(l.rows_appended - l.keys_deleted)
+            from ops.loads as l inner join ops.batches as b on l.batch_id = b.batch_id
+            where l.table_name = %(table)s and b.kind = 'escalations'
+                and l.load_id > nights.before_id and l.load_id < nights.load_id
+        ), 0)::bigint, nights.snapshot_at, nights.is_judged
+    from nights order by load_id desc
+"""
+
+
+def _incremental_usuals(cur: Cursor, table: Table, result: LoadResult) -> list[_Usual]:
     if result.watermark_from is None or result.snapshot_at is None:
         return []
     cur.execute(
-        "select rows_appended - keys_deleted, snapshot_at from ops.loads"
-        " where table_name = %s and not is_forced and watermark_from is not null and snapshot_at is not null"
-        " order by load_id desc limit %s",
-        (table.name, USUAL_LOADS),
-    )
-    before = cur.fetchall()
+        _NIGHTS,
+        {
+            "table": table.name, "now": result.load_id, "rows": result.rows_appended - result.keys_deleted,
+            "at": result.snapshot_at, "nights": NIGHTS_LOOKED_AT,
+        },
+    )  # fmt: skip
+    (now, _, _), *earlier = cur.fetchall()
+    previous_at = earlier[0][1] if earlier else None
+    before = [(rows, at) for rows, at, is_judged in earlier if is_judged][:USUAL_LOADS]
     times = [at for _, at in before]
     intervals = [later - earlier for later, earlier in pairwise(times)]
     since_last = None if previous_at is None else result.snapshot_at - previous_at
     is_soon = bool(intervals) and since_last is not None and since_last < LEAST_INTERVAL * _median(intervals)
     if is_soon:
         return []
-    now = result.rows_appended - result.keys_deleted
-    return [_Usual("new or changed rows in the source", now, [int(rows) for rows, _ in before])]
+    return [_Usual("new or changed rows in the source", int(now), [int(rows) for rows, _ in before])]
 
 
 def _files_usuals(cur: Cursor, table: Table, result: LoadResult) -> list[_Usual]:

@@ -24,6 +24,8 @@ from retention.warehouse import batches
 DAG_ID = "nightly"
 #: Tells a person when the night failed; it is no step of the night and is not shown as one.
 ALERT_TASK = "alert"
+#: The step that tells in its log how far it has come, and the logger it does so with.
+READING_TASK, PROGRESS_LOGGER = "read_texts", "retention.text.store"
 SOURCE_POOL, SOURCE_SLOTS = "sources", 4
 POOL_NOTE = "Tables read from the sources at once"
 #: The hour and zone of the DAG's timetable.
@@ -127,7 +129,7 @@ def follow(home: Home, run_id: str, progress: Progress) -> list[Failure]:
                 if task.key not in shown:
                     shown.add(task.key)
                     _show(home, warehouse, run_id, task, progress)
-            progress.running([task.label for task in tasks if task.state == "running"])
+            progress.running([_running(home, run_id, task) for task in tasks if task.state == "running"])
             if state in {"success", "failed"}:
                 return [_failure(home, run_id, task) for task in tasks if task.state == "failed"]
             time.sleep(POLL_SECONDS)
@@ -149,6 +151,12 @@ def _show(home: Home, warehouse: Connection, run_id: str, task: Task, progress: 
         )
         row = cur.fetchone()
     progress.step(task.label, row[0] if row else None, task.seconds or 0.0)
+
+
+def _running(home: Home, run_id: str, task: Task) -> str:
+    """The step's name, with how far it has come where it logs that: reading all texts again may take long."""
+    told = last_told(_log_of(home, run_id, task)) if task.task_id == READING_TASK else None
+    return task.label if told is None else f"{task.label}: {told}"
 
 
 def _run_state(metadata: Connection, run_id: str) -> str:
@@ -176,11 +184,15 @@ def _tasks(metadata: Connection, run_id: str) -> Iterator[Task]:
 
 
 def _failure(home: Home, run_id: str, task: Task) -> Failure:
+    log = _log_of(home, run_id, task)
+    return Failure(task.label, last_error(log), log)
+
+
+def _log_of(home: Home, run_id: str, task: Task) -> Path:
     log = home.airflow / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}" / f"task_id={task.task_id}"
     if task.map_index >= 0:
         log /= f"map_index={task.map_index}"
-    log /= f"attempt={max(task.try_number, 1)}.log"
-    return Failure(task.label, last_error(log), log)
+    return log / f"attempt={max(task.try_number, 1)}.log"
 
 
 def last_error(log: Path) -> str:
@@ -188,11 +200,7 @@ def last_error(log: Path) -> str:
     if not log.exists():
         return "the task ended without a log (killed, or never started)"
     message = "the task ended without an error in its log (killed?)"
-    for line in log.read_text(errors="replace").splitlines():
-        try:
-            entry: dict[str, Any] = json.loads(line)
-        except json.JSONDecodeError:
-            continue
+    for entry in _entries(log):
         if entry.get("level") not in {"error", "critical"}:
             continue
         detail = entry.get("error_detail")
@@ -202,3 +210,20 @@ def last_error(log: Path) -> str:
         elif entry.get("event"):
             message = str(entry["event"])
     return re.sub(r"\s+\n", "\n", message.strip())
+
+
+def last_told(log: Path) -> str | None:
+    """The last line in which a reading of texts says how far it has come; None before the first."""
+    told = [entry.get("event") for entry in _entries(log) if entry.get("logger") == PROGRESS_LOGGER]
+    return str(told[-1]) if told else None
+
+
+def _entries(log: Path) -> Iterator[dict[str, Any]]:
+    """Lines of a task's log; a line that is half written or no JSON is left out."""
+    if not log.exists():
+        return
+    for line in log.read_text(errors="replace").splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue

@@ -19,7 +19,7 @@ select
     check_name,
     count(*),
     to_char(min(b.as_of) at time zone 'UTC', 'YYYY-MM-DD HH24:MI'),
-    count(*) filter (where q.batch_id = (select max(batch_id) from ops.batches))
+    count(*) filter (where q.batch_id = (select max(batch_id) from ops.batches where kind = 'nightly'))
 from ops.quarantine as q
 cross join unnest(q.checks) as check_name
 inner join ops.batches as b on q.batch_id = b.batch_id

@@ -143,46 +143,61 @@ def _collect(
     return int(failing), [int(count) for count in counts]
 
 
-def settle(conn: Connection, batch_id: int, suites: Sequence[Suite], supplied: Collection[str] | None) -> Settled:
+def settle(
+    conn: Connection,
+    batch_id: int,
+    suites: Sequence[Suite],
+    supplied: Collection[str] | None,
+    is_short: bool = False,
+) -> Settled:
     """Make what the gate found true, in one transaction: remember orphans, set aside, let back. Safe to repeat.
 
-    `supplied`: the tables of the profile (None: all); only references among them are looked at.
+    `supplied`: the tables of the profile (None: all); only references among them are looked at. `is_short`: a
+    ten-minute run's books, which no night reads, and no orphans.
     """
+    books = sql.Identifier("live_ops" if is_short else "ops", "quarantine")
     with conn, conn.cursor() as cur:
+        if not is_short:
+            cur.execute(
+                """
+                delete from ops.orphans as known
+                where not exists (
+                    select from found_orphans as found
+                    where (found.table_name, found.column_name, found.key, found.load_id)
+                        = (known.table_name, known.column_name, known.key, known.load_id)
+                );
+                insert into ops.orphans select * from found_orphans on conflict do nothing;
+                """
+            )
         cur.execute(
-            """
-            delete from ops.orphans as known
-            where not exists (
-                select from found_orphans as found
-                where (found.table_name, found.column_name, found.key, found.load_id)
-                    = (known.table_name, known.column_name, known.key, known.load_id)
-            );
-            insert into ops.orphans select * from found_orphans on conflict do nothing;
-            """
-        )
-        cur.execute(
-            """
-            insert into ops.quarantine (table_name, load_id, key, checks, batch_id)
-            select table_name, load_id, key, array_agg(distinct label order by label), %s
-            from failing_versions cross join unnest(checks) as label
-            group by table_name, load_id, key
-            on conflict do nothing
-            """,
+            sql.SQL(
+                """
+                insert into {books} (table_name, load_id, key, checks, batch_id)
+                select table_name, load_id, key, array_agg(distinct label order by label), %s
+                from failing_versions cross join unnest(checks) as label
+                group by table_name, load_id, key
+                on conflict do nothing
+                """
+            ).format(books=books),
             (batch_id,),
         )
         set_aside = int(cur.rowcount)
         cur.execute("select distinct table_name from failing_versions")
         failing = {name for (name,) in cur.fetchall()}
-        set_aside += sum(_set_older_aside(cur, batch_id, suite, supplied) for suite in suites if suite.table in failing)
-        cur.execute("select distinct table_name from ops.quarantine where released_batch_id is null")
+        set_aside += sum(
+            _set_older_aside(cur, batch_id, suite, supplied, books) for suite in suites if suite.table in failing
+        )
+        cur.execute(sql.SQL("select distinct table_name from {} where released_batch_id is null").format(books))
         tables = {name for (name,) in cur.fetchall()}
-        released = sum(_release(cur, batch_id, suite) for suite in suites if suite.table in tables)
+        released = sum(_release(cur, batch_id, suite, books) for suite in suites if suite.table in tables)
     if set_aside or released:
         log.warning("quarantine: %d versions set aside, %d let back", set_aside, released)
     return Settled(set_aside, released)
 
 
-def _set_older_aside(cur: Cursor, batch_id: int, suite: Suite, supplied: Collection[str] | None) -> int:
+def _set_older_aside(
+    cur: Cursor, batch_id: int, suite: Suite, supplied: Collection[str] | None, books: sql.Identifier
+) -> int:
     """Set aside older versions of the failing keys that fail, too: staging would show one of them; returns how many."""
     table = load_contract().tables[suite.table]
     fails = [
@@ -198,7 +213,7 @@ def _set_older_aside(cur: Cursor, batch_id: int, suite: Suite, supplied: Collect
     cur.execute(
         sql.SQL(
             """
-            insert into ops.quarantine (table_name, load_id, key, checks, batch_id)
+            insert into {books} (table_name, load_id, key, checks, batch_id)
             select {table}, r._load_id, bad.key, array['older version of a row set aside'], {batch}
             from (
                 select key, max(load_id) as load_id from failing_versions where table_name = {table} group by key
@@ -212,6 +227,7 @@ def _set_older_aside(cur: Cursor, batch_id: int, suite: Suite, supplied: Collect
             batch=sql.Literal(batch_id),
             raw=raw_identifier(table.name),
             same=has_key(table, "r", "bad.key"),
+            books=books,
             fails=sql.SQL(" or ").join(fails),
         )
     )
@@ -224,7 +240,7 @@ def _critical_failures(suite: Suite) -> list[sql.Composable]:
     return [condition for condition in conditions if condition is not None]
 
 
-def _release(cur: Cursor, batch_id: int, suite: Suite) -> int:
+def _release(cur: Cursor, batch_id: int, suite: Suite, books: sql.Identifier) -> int:
     """Let back all versions of the keys whose latest version passes, or is gone; returns how many.
 
     Those before a latest version that fails stay: staging would show one of them.
@@ -235,7 +251,7 @@ def _release(cur: Cursor, batch_id: int, suite: Suite) -> int:
         sql.SQL(
             """
             with keys as (
-                select distinct key from ops.quarantine where table_name = {table} and released_batch_id is null
+                select distinct key from {books} where table_name = {table} and released_batch_id is null
             ),
             whole as (
                 select keys.key, r._load_id as load_id, r._op as op
@@ -250,7 +266,7 @@ def _release(cur: Cursor, batch_id: int, suite: Suite) -> int:
                     )
                 )
             )
-            update ops.quarantine as q
+            update {books} as q
             set
                 released_batch_id = {batch},
                 changed_at = clock_timestamp(),
@@ -264,6 +280,7 @@ def _release(cur: Cursor, batch_id: int, suite: Suite) -> int:
             """
         ).format(
             table=sql.Literal(table.name),
+            books=books,
             latest=latest_version(table, "keys.key"),
             fails=sql.SQL(" or ").join(fails) if fails else sql.SQL("false"),
             batch=sql.Literal(batch_id),

@@ -77,6 +77,7 @@ class GateFailed(RuntimeError):
     """A critical check failed, the night stops before publish; the message names checks, rows and keys, no values."""
 
     def __init__(self, gate: Gate, verdict: Verdict, serving: str) -> None:
+        self.verdict = verdict
         failed = verdict.critical_failures
         lines = [f"gate {gate}: {len(failed)} critical of {len(verdict.checks)} checks failed."]
         lines += [f"- {check}" for check in failed[:MAX_LINES]]
@@ -87,15 +88,16 @@ class GateFailed(RuntimeError):
         super().__init__("\n".join(lines))
 
 
-def book_checks(conn: Connection, batch_id: int, gate: Gate, checks: Sequence[Check]) -> None:
-    """Replace the batch's rows of that gate in ops.checks, in one transaction."""
+def book_checks(conn: Connection, batch_id: int, gate: Gate, checks: Sequence[Check], is_added: bool = False) -> None:
+    """Replace the batch's rows of that gate in ops.checks, in one transaction; or add to them."""
     rows = [
         (batch_id, gate, c.table, c.name, c.severity, c.is_passed, c.rows_examined, c.rows_failed,
          json.dumps(c.failing_keys) if c.failing_keys else None, c.message, c.is_quarantined)
         for c in checks
     ]  # fmt: skip
     with conn, conn.cursor() as cur:
-        cur.execute("delete from ops.checks where batch_id = %s and gate = %s", (batch_id, gate))
+        if not is_added:
+            cur.execute("delete from ops.checks where batch_id = %s and gate = %s", (batch_id, gate))
         execute_values(
             cur,
             "insert into ops.checks (batch_id, gate, table_name, check_name, severity, is_passed, rows_examined,"

@@ -25,7 +25,10 @@ class BatchError(RuntimeError):
 
 @dataclass(frozen=True)
 class Batch:
-    """A night: its id, its `as_of` (end of the data interval, timezone-aware) and whether BI already sees it."""
+    """A night: its id, its `as_of` (end of the data interval, timezone-aware) and whether BI already sees it.
+
+    Of a run of ten minutes `is_published` says that it is done.
+    """
 
     batch_id: int
     as_of: datetime
@@ -67,7 +70,7 @@ def open_batch(conn: Connection, as_of: datetime, run_id: str, kind: str = "nigh
             )
             (batch_id,) = cur.fetchone() or (0,)
             return Batch(batch_id, as_of, is_published=False)
-        return Batch(known[0], as_of, is_published=known[1] == "published")
+        return Batch(known[0], as_of, is_published=known[1] != "open")
 
 
 def bind_profile(conn: Connection, profile: str) -> None:
@@ -80,6 +83,17 @@ def bind_profile(conn: Connection, profile: str) -> None:
             f"this warehouse holds nights of the profile {bound}, and one of {profile} was asked for. Nothing was "
             "loaded: two operators do not share a warehouse. Use another (RETENTION_HOME=..., or another database). "
             "Only renamed? As etl, remove the row named 'sources profile' of ops.applied_hashes."
+        )
+
+
+def finish(conn: Connection, batch_id: int) -> None:
+    """A ten-minute run is done; what kept those before it from being done is past."""
+    with conn, conn.cursor() as cur:
+        cur.execute("update ops.batches set state = 'done' where batch_id = %s", (batch_id,))
+        cur.execute(
+            "delete from ops.failures where batch_id in (select b.batch_id from ops.batches as b"
+            " inner join ops.batches as done on b.kind = done.kind and b.as_of <= done.as_of where done.batch_id = %s)",
+            (batch_id,),
         )
 
 
@@ -114,11 +128,20 @@ def set_current_run(conn: Connection, batch: Batch) -> None:
             insert into ops.current_run (batch_id, as_of, prev_as_of)
             select %(batch_id)s, %(as_of)s, (
                 select max(b.as_of) from ops.batches b join ops.steps s on s.batch_id = b.batch_id
-                where s.step = 'transform' and b.as_of < %(as_of)s)
+                where s.step = 'transform' and b.kind = 'nightly' and b.as_of < %(as_of)s)
             on conflict (is_current) do update
             set batch_id = excluded.batch_id, as_of = excluded.as_of, prev_as_of = excluded.prev_as_of
             """,
             {"batch_id": batch.batch_id, "as_of": batch.as_of},
+        )
+
+
+def close_loads(conn: Connection, batch_id: int) -> None:
+    """Fix the loads that the night works with: all there are now, also the ten-minute runs'. Under the lease."""
+    with conn, conn.cursor() as cur:
+        cur.execute(
+            "update ops.batches set loads_to = (select coalesce(max(load_id), 0) from ops.loads) where batch_id = %s",
+            (batch_id,),
         )
 
 

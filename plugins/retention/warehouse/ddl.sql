@@ -7,6 +7,10 @@ create schema if not exists staging authorization etl;
 create schema if not exists intermediate authorization etl;
 create schema if not exists touched authorization etl;
 create schema if not exists outcomes authorization etl;
+create schema if not exists live_ops authorization etl;
+create schema if not exists live_staging authorization etl;
+create schema if not exists live_intermediate authorization etl;
+create schema if not exists live_touched authorization etl;
 create schema if not exists marts_a authorization publisher;
 create schema if not exists marts_b authorization publisher;
 create schema if not exists marts authorization publisher;
@@ -27,6 +31,11 @@ create table if not exists ops.batches (
     published_at timestamptz,
     unique (kind, as_of)
 );
+-- done: a run of ten minutes (kind escalations) that came to its end; it publishes nothing.
+alter table ops.batches drop constraint if exists batches_state_check;
+alter table ops.batches add constraint batches_state_check check (state in ('open', 'published', 'done')) not valid;
+-- The last load that a night works with, whoever made it: set when its gate begins. The ten-minute run goes on loading.
+alter table ops.batches add column if not exists loads_to bigint;
 
 -- The one row that says which batch runs and what "now" is. Read by dbt instead of vars or the clock.
 create table if not exists ops.current_run (
@@ -165,10 +174,30 @@ select
     loads.table_name
 from ops.loads as loads
 cross join ops.current_run as run
+inner join ops.batches as batches on run.batch_id = batches.batch_id
 left join ops.load_consumption as consumed on loads.load_id = consumed.load_id
 where
-    loads.batch_id <= run.batch_id
-    and (consumed.batch_id is null or consumed.batch_id = run.batch_id);
+    (consumed.batch_id is null or consumed.batch_id = run.batch_id)
+    -- Before its gate a night has its own loads and those of batches before it.
+    and case
+        when batches.loads_to is null then loads.batch_id <= run.batch_id
+        else loads.load_id <= batches.loads_to
+    end;
+
+-- Every load that the run may see: what nights up to it consumed, and what it has to consume itself.
+create or replace view ops.loads_seen as
+select
+    loads.load_id,
+    loads.table_name,
+    loads.batch_id,
+    loads.snapshot_at,
+    loads.watermark_to,
+    loads.live_keys
+from ops.loads as loads
+cross join ops.current_run as run
+left join ops.load_consumption as consumed on loads.load_id = consumed.load_id
+left join ops.loads_to_stage as pending on loads.load_id = pending.load_id
+where consumed.batch_id <= run.batch_id or pending.load_id is not null;
 
 -- Finished steps of a batch; what a rerun may skip and what a night cost.
 create table if not exists ops.steps (
@@ -224,6 +253,13 @@ create table if not exists ops.lease_holds (
     process text not null,
     heartbeat_at timestamptz not null default clock_timestamp(),
     primary key (holder, step)
+);
+-- Who waits for the lease, in order: first come, first served. One that stopped asking has no place any more.
+create table if not exists ops.lease_waits (
+    wait_id bigint generated always as identity primary key,
+    holder text not null,
+    process text not null,
+    asked_at timestamptz not null default clock_timestamp()
 );
 
 create table if not exists ops.slots (
@@ -308,6 +344,7 @@ left join lateral (
         max(steps.batch_id) as batch_id,
         max(steps.finished_at) as finished_at
     from ops.steps as steps
+    inner join ops.batches as nights on steps.batch_id = nights.batch_id and nights.kind = 'nightly'
     where steps.step = 'transform' and steps.batch_id < run.batch_id
 ) as staged on true
 where
@@ -346,6 +383,62 @@ create table if not exists signals.phrase_hits (
     primary key (contact_id, load_id, phrase_id, starts_at_char)
 );
 create index if not exists phrase_hits_by_load on signals.phrase_hits (load_id);
+alter table signals.phrase_hits add column if not exists signal text not null default 'leaving' check (
+    signal in ('leaving', 'left_already', 'no_alternative', 'public_review', 'regulator')
+);
+-- `unreal`: would leave and cannot, or a condition that is no intention. The check has had fewer words before.
+do $$
+begin
+    if not exists (
+        select from pg_constraint
+        where conname = 'phrase_hits_verdict_check' and pg_get_constraintdef(oid) like '%unreal%'
+    ) then
+        alter table signals.phrase_hits drop constraint if exists phrase_hits_verdict_check;
+        alter table signals.phrase_hits add constraint phrase_hits_verdict_check
+            check (verdict in ('asserted', 'negated', 'third_party', 'quoted', 'unreal'));
+    end if;
+end $$;
+
+-- What a message says as a whole. One row per version (load) of a customer's message that has a text. rule_version:
+-- the rules and their reader; model_version: what gave sentiment and topic.
+create table if not exists signals.message_signals (
+    contact_id text not null,
+    load_id bigint not null,
+    language text not null check (language in ('ru', 'en', 'other')),
+    sentiment smallint not null check (sentiment between -1 and 1),
+    sentiment_score real not null,
+    topic text,
+    topic_score real,
+    threat_kind text not null check (threat_kind in ('threat', 'left_already', 'would_leave_no_alternative', 'none')),
+    mentions_public_review boolean not null,
+    mentions_regulator boolean not null,
+    rule_version text not null,
+    model_version text not null default '',
+    primary key (contact_id, load_id)
+);
+create index if not exists message_signals_by_load on signals.message_signals (load_id);
+
+-- One row per version (load) of a reply that a person of ours wrote. missing is not false.
+create table if not exists signals.reply_signals (
+    contact_id text not null,
+    load_id bigint not null,
+    gives_reason boolean not null,
+    states_result boolean not null,
+    rule_version text not null,
+    primary key (contact_id, load_id)
+);
+create index if not exists reply_signals_by_load on signals.reply_signals (load_id);
+
+-- Bands of a reply's MinHash: two replies are near-duplicates when they share one. Hashes of masked words, no words.
+create table if not exists signals.reply_bands (
+    contact_id text not null,
+    load_id bigint not null,
+    band smallint not null,
+    band_hash bigint not null,
+    primary key (contact_id, load_id, band)
+);
+create index if not exists reply_bands_by_load on signals.reply_bands (load_id);
+create index if not exists reply_bands_by_hash on signals.reply_bands (band_hash);
 
 -- Books of what a publication restated. rows_late: the source wrote them before the night before, and they came
 -- tonight; rows_about_past: what they tell happened before that night.
@@ -431,6 +524,115 @@ create table if not exists ops.upkeep (
 -- Texts of what happened before it are gone: a load that tells them again loses them before it is compared with raw.
 alter table ops.upkeep add column if not exists forgotten_before timestamptz;
 
+-- The ten-minute run `escalations` (docs/adr/0019-the-ten-minute-run.md) keeps dbt state of its own, schemas live_...;
+-- live_ops stands there where a night has ops. What it loads, the next night consumes too.
+create table if not exists live_ops.current_run (
+    is_current boolean primary key default true check (is_current),
+    batch_id bigint not null references ops.batches,
+    as_of timestamptz not null,
+    prev_as_of timestamptz,
+    -- When the last finished transform began: what quarantine changed since has to be looked at.
+    prev_began_at timestamptz
+);
+-- Which run took a load; consumed_at: its transform came to its end. What is not consumed, the next run takes over.
+create table if not exists live_ops.load_consumption (
+    load_id bigint primary key references ops.loads,
+    batch_id bigint not null references ops.batches,
+    consumed_at timestamptz
+);
+create index if not exists load_consumption_by_batch on live_ops.load_consumption (batch_id);
+create index if not exists load_consumption_open on live_ops.load_consumption (load_id) where consumed_at is null;
+
+create or replace view live_ops.loads_to_stage as
+select
+    loads.load_id,
+    loads.table_name
+from live_ops.load_consumption as taken
+inner join live_ops.current_run as run on taken.batch_id = run.batch_id
+inner join ops.loads as loads on taken.load_id = loads.load_id;
+
+create or replace view live_ops.loads_seen as
+select
+    loads.load_id,
+    loads.table_name,
+    loads.batch_id,
+    loads.snapshot_at,
+    loads.watermark_to,
+    loads.live_keys
+from live_ops.load_consumption as taken
+inner join ops.loads as loads on taken.load_id = loads.load_id;
+
+-- What its own gate looks at: loads that no night has checked and consumed.
+create or replace view live_ops.loads_to_check as
+select
+    pending.load_id,
+    pending.table_name
+from live_ops.loads_to_stage as pending
+left join ops.load_consumption as consumed on pending.load_id = consumed.load_id
+where consumed.load_id is null;
+
+-- What its own gate set aside; what a night's gate did counts as well. A night judges anew.
+create table if not exists live_ops.quarantine (like ops.quarantine including defaults including identity);
+create unique index if not exists quarantine_once on live_ops.quarantine (table_name, load_id, key)
+where released_batch_id is null;
+
+create or replace view live_ops.set_aside as
+select
+    books.table_name,
+    books.load_id,
+    books.key,
+    books.released_batch_id is null as is_set_aside,
+    books.changed_at > coalesce(run.prev_began_at, '-infinity') as is_changed
+from (
+    select
+        table_name,
+        load_id,
+        key,
+        released_batch_id,
+        changed_at
+    from ops.quarantine
+    union all
+    select
+        table_name,
+        load_id,
+        key,
+        released_batch_id,
+        changed_at
+    from live_ops.quarantine
+) as books
+cross join live_ops.current_run as run
+where books.released_batch_id is null or books.changed_at > run.prev_began_at;
+
+-- The outbox: each sensitive rise of an episode that somebody has to take over, once. Written by one locked step of
+-- nights and ten-minute runs; delivered_at is the delivery's. evidence_key: what triggered it, by its source's id: an
+-- episode whose id changed because of late data is not handed over again. evidence: ids, rule and offsets, no words.
+create table if not exists ops.handovers (
+    handover_id bigint generated always as identity primary key,
+    escalation_id text not null unique,
+    episode_id text not null,
+    subject_id text not null,
+    level text not null,
+    rule_id text not null,
+    rule_version text not null,
+    evidence_key text not null,
+    evidence jsonb not null,
+    to_role text not null,
+    to_team_id text,
+    owner_agent_id text,
+    triggered_at timestamptz not null,
+    known_at timestamptz not null,
+    due_at timestamptz,
+    as_of timestamptz not null,
+    batch_id bigint not null references ops.batches,
+    kind text not null,
+    decided_at timestamptz not null default clock_timestamp(),
+    delivered_at timestamptz,
+    unique (evidence_key, level, rule_version)
+);
+create index if not exists handovers_open on ops.handovers (due_at) where delivered_at is null;
+-- What an alert is about: a night, or the ten-minute run.
+alter table ops.alerts add column if not exists about text not null default 'nightly';
+
 reset role;
 
 -- Who may touch what: docs/adr/0010-roles-and-private-marts.md. Older installations lose what is not granted any more.
@@ -441,7 +643,7 @@ revoke select on ops.suppressions from analyst;
 grant insert, update, delete on ops.slots, ops.publications, ops.publication_marts to publisher;
 grant update on ops.batches to publisher;
 grant insert, update on ops.steps to publisher;
-grant all on ops.lease_holds to publisher;
+grant all on ops.lease_holds, ops.lease_waits to publisher;
 -- Once something is live, publishing alone says which slot etl may enter.
 do $$
 begin

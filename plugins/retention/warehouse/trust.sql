@@ -42,7 +42,9 @@ select
 from ops.batches as batches
 left join worked on batches.batch_id = worked.batch_id
 left join failed on batches.batch_id = failed.batch_id
-left join ops.slots as slots on batches.batch_id = slots.batch_id and slots.state = 'live';
+left join ops.slots as slots on batches.batch_id = slots.batch_id and slots.state = 'live'
+-- A ten-minute run is no night: ops.batches has those, too.
+where batches.kind = 'nightly';
 
 create or replace view marts.trust_freshness as
 with
@@ -63,6 +65,8 @@ loads as (
         row_number() over (partition by loads.table_name order by loads.load_id desc) as recency
     from ops.loads as loads
     inner join ops.batches as batches on loads.batch_id = batches.batch_id
+    -- What ten-minute runs load by day is in no mart before the next night.
+    where batches.kind = 'nightly'
 ),
 
 usual as (
@@ -128,7 +132,7 @@ select
     checks.rows_failed,
     checks.checked_at
 from ops.checks as checks
-inner join ops.batches as batches on checks.batch_id = batches.batch_id;
+inner join ops.batches as batches on checks.batch_id = batches.batch_id and batches.kind = 'nightly';
 
 create or replace view marts.trust_restatements as
 with
@@ -215,7 +219,7 @@ comment on view marts.trust_nights is
 'One row per night (batch), the newest may still run: did it end, did BI get it, where and why did it stop? A view: '
 'true on a failed night too.';
 comment on column marts.trust_nights.batch_id is 'The batch (night); _batch_id of the marts.';
-comment on column marts.trust_nights.kind is 'nightly, or the name of a shorter run.';
+comment on column marts.trust_nights.kind is 'nightly.';
 comment on column marts.trust_nights.as_of is 'End of the data interval of the night: what its marts know ends here.';
 comment on column marts.trust_nights.state is 'open (runs, failed, or was withdrawn by a rollback) or published.';
 comment on column marts.trust_nights.is_live is 'It is what BI reads now.';
