@@ -32,7 +32,7 @@ test: .venv/.synced  ## all levels but the long ones, under 12 minutes
 
 .PHONY: test-deep
 test-deep: .venv/.synced  ## the long ones: kills under a real scheduler, many seeds
-	@$(BIN)/pytest -m deep tests
+	@$(BIN)/pytest -m deep -n 2 --dist loadfile tests
 
 .PHONY: lint
 lint: .venv/.synced  ## ruff, mypy, sqlfluff, yamllint
@@ -43,7 +43,7 @@ lint: .venv/.synced  ## ruff, mypy, sqlfluff, yamllint
 	$(BIN)/yamllint --strict .
 
 .PHONY: bench
-bench: .venv/.synced  ## measure extraction and the nights, to 1,000,000 subscribers (an hour, 30 GB of disk); writes docs/benchmarks.md
+bench: .venv/.synced  ## measure extraction, texts, clocks and nights, to 1,000,000 subscribers (an hour, 30 GB of disk); writes docs/benchmarks.md
 	@$(BIN)/python tests/benchmarks/bench.py
 
 .PHONY: up
