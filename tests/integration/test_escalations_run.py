@@ -205,6 +205,7 @@ def test_what_no_routing_rule_matches_goes_to_the_control_group_and_stops_nobody
             cur.execute("drop schema planted cascade")
 
 
+@pytest.mark.deep
 def test_seeds_and_texts_that_cannot_be_had_now_keep_nobody_waiting(desk: Desk) -> None:
     """A seed that nobody of ours reads is not looked at; one of ours, with a night building, is kept as it was."""
     ports, writes = desk.subscribers[5:7]

@@ -20,7 +20,7 @@ from retention.transform import Dbt, Project
 from retention.warehouse.install import BI_SETTINGS, READERS, ROLES, install_schemas
 
 # The night's own time counts as the first test's.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 LIVE, IDLE = "marts_a", "marts_b"
 
 

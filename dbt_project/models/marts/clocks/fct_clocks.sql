@@ -22,11 +22,8 @@ segments as (
     select * from {{ ref('int_clock_segments') }}
 ),
 
-attempts as (
-    select staged.*
-    from {{ ref('stg_vendor__call_attempts') }} as staged
-    cross join run
-    where {{ is_visible('staged.attempted_at', 'staged.recorded_at') }}
+told as (
+    select * from {{ ref('int_vendors_told') }}
 ),
 
 calendars as (
@@ -75,15 +72,6 @@ known as (
 known_of_vendors as (
     select * from sources
     where table_name = 'vendor.call_attempts'
-),
-
--- One vendor's files may be behind another's.
-told as (
-    select
-        vendor_id,
-        max(attempted_at) as told_until
-    from attempts
-    group by vendor_id
 ),
 
 -- A vendor had the case before it was due.

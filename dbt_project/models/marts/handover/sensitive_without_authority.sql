@@ -51,7 +51,12 @@ resolved as (
 ),
 
 teams as (
-    select * from {{ ref('stg_helpdesk__teams') }}
+    select
+        team_id,
+        max(vendor_id) as vendor_id
+    from agents
+    where team_id is not null
+    group by team_id
 ),
 
 first_escalations as (
