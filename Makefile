@@ -28,11 +28,15 @@ run: .venv/.synced  ## the next night, from sources to published marts; the firs
 
 .PHONY: test
 test: .venv/.synced  ## all levels but the long ones, under 12 minutes
-	@$(BIN)/pytest -m "not deep" -n 2 --dist loadfile $(wildcard $(LEVELS))
+	@$(BIN)/pytest -m "not deep and not soak" -n 2 --dist loadfile $(wildcard $(LEVELS))
 
 .PHONY: test-deep
 test-deep: .venv/.synced  ## the long ones: kills under a real scheduler, many seeds
 	@$(BIN)/pytest -m deep -n 2 --dist loadfile tests
+
+.PHONY: test-soak
+test-soak: .venv/.synced  ## more of the same: other seeds, every way to lose rows
+	@$(BIN)/pytest -m soak -n 2 --dist loadfile tests
 
 .PHONY: lint
 lint: .venv/.synced  ## ruff, mypy, sqlfluff, yamllint

@@ -19,7 +19,7 @@ from retention.quality.verdict import GateFailed, Verdict
 from retention.simulator.run import forward
 from retention.warehouse.batches import close_loads
 
-pytestmark = pytest.mark.deep
+pytestmark = pytest.mark.soak
 DAYS = 40
 CHURN = "select count(*) from marts.fct_churn_events"
 

@@ -9,10 +9,10 @@ from conftest import Warehouse
 #: Day of as_of and share of the keys that the night's loads bring: first nearly everything, then less and less, so that
 #: what has to be recomputed is not recomputed by accident.
 NIGHTS = ((100, 0.9), (100.5, 0.2), (103, 0.1), (115, 0.04))
-DEEP_SEEDS = range(22, 25)
+SOAK_SEEDS = range(22, 25)
 
 
-@pytest.mark.parametrize("seed", [21, *(pytest.param(seed, marks=pytest.mark.deep) for seed in DEEP_SEEDS)])
+@pytest.mark.parametrize("seed", [21, *(pytest.param(seed, marks=pytest.mark.soak) for seed in SOAK_SEEDS)])
 def test_incremental_nights_equal_a_full_refresh(
     warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
