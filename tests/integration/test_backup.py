@@ -34,7 +34,7 @@ def prepare_for(warehouse: Warehouse) -> Callable[[str], None]:
     return prepare
 
 
-@pytest.mark.deep
+@pytest.mark.soak
 def test_after_a_restore_marts_are_those_of_the_backup_and_the_next_night_runs(
     warehouse: Warehouse, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from retention.local import settings, setup
 from retention.local.home import Home
 
 PROJECT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
 NO_CRM = "postgres://nobody:planted-source-secret@127.0.0.1:1/crm"
 SECRETS = ("planted-source-secret", SECRET)
 PHONE = re.compile(r"\+?7\d{10}")

@@ -13,7 +13,7 @@ from harness import PROJECT, NightSpec, as_of_after, scalar, simulate
 from retention.rebuild import rebuild
 from retention.simulator.run import forward
 
-pytestmark = pytest.mark.deep
+pytestmark = pytest.mark.soak
 DAYS = 40
 STAGED_EVENT = "select kind from staging.stg_crm__subscription_events where subscription_event_id = %s"
 STAGED_SINCE = (
