@@ -12,7 +12,8 @@ create table {schema}.int_episode_outcomes (
     started_at timestamptz, level_reached_at timestamptz, is_left_before boolean, churned_at timestamptz,
     churn_kind text,
     competing_at timestamptz, competing_kind text, returned_at timestamptz, returned_revenue_30d boolean,
-    knowable_until_order timestamptz, knowable_until_any timestamptz, is_index boolean, is_own_words_3b boolean
+    knowable_until_order timestamptz, knowable_until_any timestamptz, is_index boolean, is_own_words_3b boolean,
+    region_id text, first_team_id text, first_vendor_id text, sourcing text not null default 'unknown'
 );
 create table {schema}.int_repeat_contacts (
     contact_id text primary key, subscription_id text, party_id text, segment text, level text, ended_at timestamptz,

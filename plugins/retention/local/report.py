@@ -31,7 +31,9 @@ COUNTED = {"saved_3a", "saved_3b", "won_back", "reactivated"}
 _METRICS = """
 select metric, horizon_days, numerator, value, ci_low, ci_high, n, maturity_status, refusal_reason
 from marts.retention_metrics
-where is_latest and level = 'all' and segment = 'all' and (metric, horizon_days) in %s
+where
+    is_latest and breakdown = 'none' and level = 'all' and segment = 'all'
+    and (metric, horizon_days) in %s
 """
 
 

@@ -41,14 +41,27 @@ create table if not exists {outcomes}.retention_metrics (
     n bigint not null,
     maturity_status text not null check (maturity_status in ('mature', 'partly_mature', 'immature')),
     method text not null,
-    refusal_reason text check (refusal_reason in ('zero_denominator', 'immature', 'small_cell')),
-    primary key (as_of, metric, level, segment, horizon_days),
+    refusal_reason text,
+    breakdown text not null default 'none',
+    member text not null default 'all',
     check ((value is null) = (refusal_reason is not null)),
     check ((value is null) = (ci_low is null) and (value is null) = (ci_high is null)),
     check (ci_low <= value and value <= ci_high)
 );
+-- Tables made before there were breakdowns.
+alter table {outcomes}.retention_metrics add column if not exists breakdown text not null default 'none';
+alter table {outcomes}.retention_metrics add column if not exists member text not null default 'all';
+alter table {outcomes}.retention_metrics drop constraint if exists retention_metrics_pkey;
+alter table {outcomes}.retention_metrics drop constraint if exists retention_metrics_refusal_reason_check;
+alter table {outcomes}.retention_metrics add constraint retention_metrics_refusal_reason_check check (
+    refusal_reason in (
+        'zero_denominator', 'immature', 'small_cell', 'too_few', 'no_overlap', 'no_holdout', 'not_estimated'
+    )
+) not valid;
+create unique index if not exists retention_metrics_by_cell on {outcomes}.retention_metrics
+(as_of, metric, breakdown, member, level, segment, horizon_days);
 comment on table {outcomes}.retention_metrics is
-    'Grain: as_of x metric x level x segment x horizon. A value has n and interval, else a refusal.';
+    'Grain: as_of x metric x breakdown x member x level x segment x horizon. A value has n and interval, else a refusal.';
 
 create table if not exists {outcomes}.touchpoints (
     as_of timestamptz not null,

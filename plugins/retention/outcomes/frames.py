@@ -30,6 +30,12 @@ EPISODE_COLUMNS = {
     "followed_order_s": ("float64", "extract(epoch from knowable_until_order - level_reached_at)::float8"),
     "followed_any_s": ("float64", "extract(epoch from knowable_until_any - level_reached_at)::float8"),
     "is_own_words_3b": ("bool", "coalesce(is_own_words_3b, false)"),
+    "topic": ("code", "coalesce(topic, 'unknown')"),
+    "region": ("code", "coalesce(region_id, 'unknown')"),
+    "product": ("code", "coalesce(product, 'unknown')"),
+    "team": ("code", "coalesce(first_team_id, 'unknown')"),
+    "vendor": ("code", "coalesce(first_vendor_id, sourcing)"),
+    "sourcing": ("code", "sourcing"),
 }
 CONTACT_COLUMNS = {
     "level": ("code", "coalesce(level, 'unknown')"),

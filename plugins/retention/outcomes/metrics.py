@@ -13,8 +13,9 @@ import pandas as pd
 from retention.outcomes.cells import SECONDS_PER_DAY, Flags, Positions, maturity, split, split_by_segment, suppressed
 from retention.outcomes.estimates import HORIZONS_DAYS, VOLUNTARY, SurvivalRow, follow_up
 from retention.outcomes.intervals import clustered_wilson
-from retention.outcomes.suppression import Cell
+from retention.outcomes.suppression import ALL, Cell
 
+NO_BREAKDOWN = "none"
 REPEAT_WINDOWS_DAYS = (7, 30)
 #: A subscriber who left and is back counts as restored when the return comes within 180 days of leaving and there is
 #: revenue 30 to 60 days after it (DEFINITIONS 5.2); so the fate of a leaver is known 240 days on.
@@ -39,7 +40,10 @@ METRICS = (
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One row of outcomes.retention_metrics. `value` and `numerator` are NULL exactly when there is a refusal."""
+    """One row of outcomes.retention_metrics. `value` and `numerator` are NULL exactly when there is a refusal.
+
+    The level x segment table has no breakdown; in a breakdown (topic, team, sourcing...) `member` says which.
+    """
 
     metric: str
     level: str
@@ -54,6 +58,8 @@ class MetricRow:
     maturity_status: str
     method: str
     refusal_reason: str | None
+    breakdown: str = NO_BREAKDOWN
+    member: str = ALL
 
 
 def measure(

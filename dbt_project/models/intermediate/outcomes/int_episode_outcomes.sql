@@ -38,6 +38,10 @@ churn_rules as (
     select * from {{ ref('churn_rules') }}
 ),
 
+teams as (
+    select * from {{ ref('stg_helpdesk__teams') }}
+),
+
 -- What the CRM did not say yet cannot be known. Without any load of it nothing can.
 watermarks as (
     select
@@ -338,11 +342,19 @@ select
     episodes.subscription_id,
     episodes.party_id,
     episodes.topic,
+    episodes.topic_level_1,
+    episodes.first_channel,
     episodes.segment,
     episodes.product,
     episodes.region_id,
     episodes.first_agent_id,
     episodes.first_team_id,
+    teams.vendor_id as first_vendor_id,
+    case
+        when teams.team_id is null then 'unknown'
+        when teams.vendor_id is null then 'in_house'
+        else 'outsourced'
+    end as sourcing,
     reached.level,
     episodes.started_at,
     reached.level_reached_at,
@@ -367,6 +379,7 @@ cross join watermarks
 cross join lags
 inner join indexed on episodes.episode_id = indexed.episode_id
 inner join reached on episodes.episode_id = reached.episode_id
+left join teams on episodes.first_team_id = teams.team_id
 left join left_before on episodes.episode_id = left_before.episode_id
 left join voluntary on episodes.episode_id = voluntary.episode_id
 left join competing on episodes.episode_id = competing.episode_id

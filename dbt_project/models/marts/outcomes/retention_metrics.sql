@@ -1,4 +1,5 @@
--- Grain: one row per night, metric, level, segment and horizon: tonight's numbers, and earlier ones as published.
+-- Grain: one row per night, metric, breakdown and its member, level, segment and horizon:
+-- tonight's numbers, and earlier ones as published.
 with
 
 run as (
@@ -17,6 +18,8 @@ select
     measured.as_of,
     measured.as_of = run.as_of as is_latest,
     measured.metric,
+    measured.breakdown,
+    measured.member,
     measured.level,
     measured.segment,
     measured.horizon_days,
