@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import laws_clocks
 import pytest
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
@@ -303,6 +304,7 @@ BREAKS |= {
         "delete from marts_b.complaint_temperature",
     ],
 }
+BREAKS |= laws_clocks.BREAKS
 
 
 @pytest.fixture
@@ -333,6 +335,7 @@ def conn(warehouse: Warehouse) -> Iterator[Connection]:
             cur.execute(f"create table {table} as select * from {rows}")
         cur.execute(COVERAGE)
         cur.execute(COMPLAINTS)
+        cur.execute(laws_clocks.CLOCKS)
     batches.set_current_run(connection, batches.get_batch(connection, 1))
     yield connection
     connection.close()

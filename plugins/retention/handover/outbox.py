@@ -71,8 +71,6 @@ class OpenHandover:
     owner_agent_id: str | None
     triggered_at: datetime
     due_at: datetime | None
-    decided_at: datetime
-    kind: str
 
 
 def hand_over(conn: Connection, batch: Batch, kind: str, schema: str) -> int:
@@ -111,8 +109,8 @@ def open_handovers(conn: Connection, limit: int) -> tuple[list[OpenHandover], in
     """Those not delivered, the first due first, at most `limit`; and how many there are."""
     with conn, conn.cursor() as cur:
         cur.execute(
-            "select handover_id, episode_id, level, to_role, to_team_id, owner_agent_id, triggered_at, due_at,"
-            " decided_at, kind from ops.handovers where delivered_at is null order by due_at, handover_id limit %s",
+            "select handover_id, episode_id, level, to_role, to_team_id, owner_agent_id, triggered_at, due_at"
+            " from ops.handovers where delivered_at is null order by due_at, handover_id limit %s",
             (limit,),
         )
         shown = [OpenHandover(*row) for row in cur.fetchall()]

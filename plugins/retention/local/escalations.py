@@ -21,7 +21,8 @@ _LAST = """
             filter (where steps.step = 'extract' and steps.detail ? 'waiting'))[1]
     from ops.batches as batches left join ops.steps as steps using (batch_id)
 """
-_MINUTE = 60.0
+#: An episode's id is long: its beginning tells it from others on a screen; ops.handovers has it whole.
+_SHOWN = 12
 #: Runs by hand take the simulated operator's clock on by ten minutes each; not by more than this.
 _AHEAD = timedelta(days=1)
 
@@ -91,13 +92,13 @@ def show_outbox(home: Home, console: Console, limit: int) -> None:
     if not shown:
         return
     table = Table(box=None)
-    for column in ("id", "episode", "level", "to", "team", "has it", "triggered", "due", "minutes to decide", "by"):
-        table.add_column(column, overflow="fold")
+    for column in ("id", "episode", "level", "to", "has it", "triggered", "due"):
+        table.add_column(column, no_wrap=True)
     for one in shown:
-        minutes = (one.decided_at - one.triggered_at).total_seconds() / _MINUTE
+        to = " ".join(filter(None, (one.to_role, one.to_team_id)))
         table.add_row(
-            str(one.handover_id), escape(one.episode_id), one.level, one.to_role, one.to_team_id or "any",
-            one.owner_agent_id or "nobody", _at(one.triggered_at), _at(one.due_at), f"{minutes:,.0f}", one.kind,
+            str(one.handover_id), escape(one.episode_id[:_SHOWN]), one.level, escape(to),
+            escape(one.owner_agent_id or "nobody"), _at(one.triggered_at), _at(one.due_at),
         )  # fmt: skip
     console.print(table)
     if count > len(shown):
