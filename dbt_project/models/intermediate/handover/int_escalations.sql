@@ -4,10 +4,6 @@
 
 with
 
-run as (
-    select * from {{ source('run', 'current_run') }}
-),
-
 triggers as (
     select * from {{ ref('int_escalations_routed') }}
     where {{ is_touched('int_subjects_touched', 'subject_id') }}
@@ -33,10 +29,6 @@ contacts as (
     where {{ is_touched('int_subjects_touched', 'subject_id') }}
 ),
 
-agents as (
-    select * from {{ ref('stg_helpdesk__agents') }}
-),
-
 hand_overs as (
     select * from {{ ref('int_clocks') }}
     where clock = 'hand_over' and {{ is_touched('int_subjects_touched', 'subject_id') }}
@@ -55,6 +47,11 @@ reaches as (
 resolved_on_trigger as (
     select * from {{ ref('int_contacts_resolved') }}
     where is_authorised and {{ is_touched('int_subjects_touched', 'subject_id') }}
+),
+
+deeds as (
+    select * from {{ ref('int_escalation_deeds') }}
+    where {{ is_touched('int_subjects_touched', 'subject_id') }}
 ),
 
 closing_reasons as (
@@ -89,131 +86,6 @@ episode_tickets as (
     from episode_contacts
     inner join contacts on episode_contacts.contact_id = contacts.contact_id
     where contacts.root_ticket_id is not null
-),
-
-root_tickets as (
-    select distinct root_ticket_id from episode_tickets
-),
-
--- Of a case's tickets only: what a merged ticket's log says is about its root's case.
-tickets as (
-    select resolved.*
-    from root_tickets
-    inner join {{ ref('int_tickets_resolved') }} as resolved on root_tickets.root_ticket_id = resolved.root_ticket_id
-),
-
-member_tickets as (
-    select
-        episode_tickets.episode_id,
-        tickets.ticket_id
-    from episode_tickets
-    inner join tickets on episode_tickets.root_ticket_id = tickets.root_ticket_id
-),
-
-escalated as (
-    select
-        episode_id,
-        subscription_id,
-        topic,
-        min(triggered_at) as triggered_at
-    from triggers
-    group by episode_id, subscription_id, topic
-),
-
-episodes as (
-    select
-        escalated.*,
-        episodes.subject_id,
-        coalesce(episodes.closes_at, timestamptz '9999-12-31 00:00:00+00') as ends_at
-    from escalated
-    inner join {{ ref('int_episodes') }} as episodes on escalated.episode_id = episodes.episode_id
-),
-
--- By ticket and by subscription apart: each is looked up by an index.
-deeds as (
-    select
-        member_tickets.episode_id,
-        staged.agent_id,
-        cast(null as text) as vendor_id,
-        staged.action_at as deed_at
-    from member_tickets
-    inner join {{ ref('stg_helpdesk__retention_actions') }} as staged on member_tickets.ticket_id = staged.ticket_id
-    cross join run
-    where staged.step <> 'handover' and {{ is_visible('staged.action_at', 'staged.recorded_at') }}
-    union all
-    select
-        episodes.episode_id,
-        staged.agent_id,
-        cast(null as text) as vendor_id,
-        staged.action_at as deed_at
-    from episodes
-    inner join {{ ref('stg_helpdesk__retention_actions') }} as staged
-        on
-            episodes.subscription_id = staged.subscription_id
-            and episodes.triggered_at <= staged.action_at
-            and episodes.ends_at > staged.action_at
-    cross join run
-    where
-        staged.ticket_id is null
-        and staged.step <> 'handover'
-        and {{ is_visible('staged.action_at', 'staged.recorded_at') }}
-    union all
-    -- An attempt counts as an action of the owner, not as a contact.
-    select
-        episode_tickets.episode_id,
-        contacts.agent_id,
-        cast(null as text) as vendor_id,
-        contacts.started_at as deed_at
-    from contacts
-    inner join episode_tickets on contacts.root_ticket_id = episode_tickets.root_ticket_id
-    left join agents on contacts.agent_id = agents.agent_id
-    where contacts.direction = 'outbound' and {{ is_human_contact('contacts', 'agents') }}
-    union all
-    select
-        episodes.episode_id,
-        contacts.agent_id,
-        cast(null as text) as vendor_id,
-        contacts.started_at as deed_at
-    from contacts
-    inner join episodes
-        on
-            contacts.subject_id = episodes.subject_id
-            and contacts.topic = episodes.topic
-            and contacts.started_at >= episodes.triggered_at
-            and contacts.started_at < episodes.ends_at
-    left join agents on contacts.agent_id = agents.agent_id
-    where
-        contacts.root_ticket_id is null
-        and contacts.direction = 'outbound'
-        and {{ is_human_contact('contacts', 'agents') }}
-    union all
-    -- A vendor's dials do not say whose hand it was.
-    select
-        member_tickets.episode_id,
-        cast(null as text) as agent_id,
-        staged.vendor_id,
-        staged.attempted_at as deed_at
-    from member_tickets
-    inner join {{ ref('stg_vendor__call_attempts') }} as staged on member_tickets.ticket_id = staged.ticket_id
-    cross join run
-    where {{ is_visible('staged.attempted_at', 'staged.recorded_at') }}
-    union all
-    select
-        episodes.episode_id,
-        cast(null as text) as agent_id,
-        staged.vendor_id,
-        staged.attempted_at as deed_at
-    from episodes
-    inner join {{ ref('stg_vendor__call_attempts') }} as staged
-        on
-            episodes.subscription_id = staged.subscription_id
-            and episodes.triggered_at <= staged.attempted_at
-            and episodes.ends_at > staged.attempted_at
-    cross join run
-    where
-        staged.ticket_id is null
-        and staged.received_at is not null
-        and {{ is_visible('staged.attempted_at', 'staged.recorded_at') }}
 ),
 
 acted as (
@@ -254,7 +126,7 @@ resolved as (
         'closure: ' || min(closing_reasons.closure_code) as closed_reason
     from triggers
     inner join episode_tickets on triggers.episode_id = episode_tickets.episode_id
-    inner join tickets on episode_tickets.root_ticket_id = tickets.ticket_id
+    inner join {{ ref('int_tickets_resolved') }} as tickets on episode_tickets.root_ticket_id = tickets.ticket_id
     left join closing_reasons
         on tickets.closure_code = closing_reasons.closure_code and closing_reasons.closes_escalation
     group by triggers.escalation_id, triggers.triggered_at
