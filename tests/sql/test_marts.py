@@ -27,7 +27,7 @@ RECONCILIATIONS = (
 
 @pytest.fixture(scope="module")
 def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planted]:
-    """Two nights of mischief, their outcomes, and the marts of the second in marts_a."""
+    """Two nights of mischief, their outcomes and marts; those of the second stay, in marts_a."""
     conn = shared_warehouse.connect("etl")
     warehouse = Planted(shared_warehouse.dsn("etl"), conn, tmp_path_factory.mktemp("dbt"))
     mischief = Mischief(warehouse, seed=7)
@@ -35,7 +35,7 @@ def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactor
         mischief.night(day, 0.9)
         ((as_of,),) = warehouse.rows("select as_of from ops.current_run")
         track_outcomes(conn, as_of, warehouse.batch_id)  # type: ignore[arg-type]
-    warehouse.dbt.build_models(("marts",), {})
+        warehouse.dbt.build_models(("marts",), {})
     yield warehouse
     conn.close()
 

@@ -91,7 +91,8 @@ steps as (
         contacts.started_at as step_at,
         1 as step_order,
         'contact' as kind,
-        contacts.direction || ' ' || contacts.channel || coalesce(' by ' || contacts.author_kind, '') as what,
+        contacts.direction || ' ' || coalesce(contacts.channel, 'unknown')
+        || coalesce(' by ' || contacts.author_kind, '') as what,
         contacts.agent_id,
         contacts.team_id,
         contacts.contact_id as source_id
@@ -170,7 +171,8 @@ steps as (
         escalations.triggered_at as step_at,
         5 as step_order,
         'escalation' as kind,
-        escalations.level || ' to ' || escalations.to_role || ' by ' || escalations.routing_rule_id as what,
+        escalations.level || coalesce(' to ' || escalations.to_role, '')
+        || ' by ' || coalesce(escalations.routing_rule_id, 'no rule') as what,
         cast(null as text) as agent_id,
         escalations.to_team_id as team_id,
         escalations.escalation_id as source_id
