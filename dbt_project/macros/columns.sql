@@ -4,9 +4,9 @@
         select
             attributes.attname as column_name,
             format_type(attributes.atttypid, null) as data_type,
-            null as character_maximum_length,
-            null as numeric_precision,
-            null as numeric_scale
+            information_schema._pg_char_max_length(attributes.atttypid, attributes.atttypmod) as character_maximum_length,
+            information_schema._pg_numeric_precision(attributes.atttypid, attributes.atttypmod) as numeric_precision,
+            information_schema._pg_numeric_scale(attributes.atttypid, attributes.atttypmod) as numeric_scale
         from pg_catalog.pg_attribute as attributes
         inner join pg_catalog.pg_class as classes on attributes.attrelid = classes.oid
         {%- if relation.schema %}
