@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-LEVELS := tests/unit tests/dags tests/sql tests/integration tests/faults tests/real
+LEVELS := tests/unit tests/dags tests/sql tests/integration tests/faults tests/real tests/truth
 export UV_PYTHON_DOWNLOADS := never
 # Certificates as the system has them: companies add their own.
 export UV_SYSTEM_CERTS := 1
@@ -28,7 +28,7 @@ run: .venv/.synced  ## the next night, from sources to published marts; the firs
 
 .PHONY: test
 test: .venv/.synced  ## all levels but the long ones, under 12 minutes
-	@$(BIN)/pytest -m "not deep and not soak" -n 2 --dist loadfile $(wildcard $(LEVELS))
+	@$(BIN)/pytest -m "not deep and not soak and not truth" -n 2 --dist loadfile $(wildcard $(LEVELS))
 
 .PHONY: test-deep
 test-deep: .venv/.synced  ## the long ones: kills under a real scheduler, many seeds
@@ -37,6 +37,10 @@ test-deep: .venv/.synced  ## the long ones: kills under a real scheduler, many s
 .PHONY: test-soak
 test-soak: .venv/.synced  ## more of the same: other seeds, every way to lose rows
 	@$(BIN)/pytest -m soak -n 2 --dist loadfile tests
+
+.PHONY: truth
+truth: .venv/.synced  ## planted effects are found again: 400 frames for each estimator, three operators of 50,000 subscribers
+	@$(BIN)/pytest -m truth -n 2 --dist loadfile -rP tests/truth
 
 .PHONY: lint
 lint: .venv/.synced  ## ruff, mypy, sqlfluff, yamllint
@@ -47,7 +51,7 @@ lint: .venv/.synced  ## ruff, mypy, sqlfluff, yamllint
 	$(BIN)/yamllint --strict .
 
 .PHONY: bench
-bench: .venv/.synced  ## measure extraction, texts, clocks and nights, to 1,000,000 subscribers (an hour, 30 GB of disk); writes docs/benchmarks.md
+bench: .venv/.synced  ## measure extraction, texts, clocks, outcomes and nights, to 1,000,000 subscribers (an hour, 30 GB of disk); writes docs/benchmarks.md
 	@$(BIN)/python tests/benchmarks/bench.py
 
 .PHONY: up

@@ -48,7 +48,26 @@
     cast(date_trunc('month', {{ instant }} at time zone {{ time_zone }}) as date)
 {%- endmacro %}
 
+{#- The calendar month of an instant in an IANA zone as text: 2026-01. -#}
+{% macro month_code(instant, time_zone) -%}
+    substring(cast({{ month_start(instant, time_zone) }} as text) from 1 for 7)
+{%- endmacro %}
+
+{#- The same day some months later. -#}
+{% macro shift_month(day, months) -%}
+    cast({{ day }} + ({{ months }}) * interval '1 month' as date)
+{%- endmacro %}
+
 {#- The Monday of the week of a calendar day. -#}
 {% macro week_start(day) -%}
     cast(date_trunc('week', cast({{ day }} as timestamp)) as date)
+{%- endmacro %}
+
+{#- Condition: two instants are of one local day, and at least one of them is its first instant, as a day without a time
+    is written: which came first is not known. -#}
+{% macro is_same_day_tie(one, other, time_zone) -%}
+    (
+        {{ local_day(one, time_zone) }} = {{ local_day(other, time_zone) }}
+        and {{ day_start(local_day(one, time_zone), time_zone) }} in ({{ one }}, {{ other }})
+    )
 {%- endmacro %}

@@ -15,6 +15,8 @@ STANDING = frozenset({"trust_nights", "trust_freshness", "trust_checks", "trust_
 READERS, PRIVATE_READERS = ("analyst", "bi_reader", "etl"), ("outreach",)
 #: The marts that those who call subscribers need beside the private ones.
 FOR_OUTREACH = frozenset({"dim_subscription", "fct_contacts", "fct_tickets", "fct_complaint_episodes"})
+#: What those who review cases may see of them: nothing that tells who left.
+FOR_REVIEWERS = frozenset({"case_review_blinded"})
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def readers_of(mart: str) -> tuple[str, ...]:
     """The roles that may read a mart."""
     if is_private(mart):
         return PRIVATE_READERS
+    if mart in FOR_REVIEWERS:
+        return (*READERS, "reviewer")
     return (*READERS, *PRIVATE_READERS) if mart in FOR_OUTREACH else READERS
 
 

@@ -139,6 +139,8 @@ class Night:
 
     def transform(self, batch_id: int) -> None:
         """Staging and intermediate, for the subjects that tonight's loads touch."""
+        from retention.warehouse.late_rows import book_late_rows
+
         with self._step(batch_id, "transform") as working:
             if working is None:
                 return
@@ -150,6 +152,7 @@ class Night:
             models = dbt.build_models(("staging", "intermediate"), applied)
             batches.record_hashes(working.conn, _hashes(dbt, "staging", "intermediate"))
             batches.consume_loads(working.conn, batch_id)
+            book_late_rows(working.conn, batch_id)
             self._book_code(working.conn, batch_id, dbt)
             _report(working.report, models, built)
 
@@ -201,13 +204,11 @@ class Night:
     def publish(self, batch_id: int) -> None:
         """Show the checked slot to BI, in one transaction."""
         from retention import publish
-        from retention.warehouse.late_rows import book_late_rows
 
         with self._step(batch_id, "publish") as working:
             if working is None:
                 return
             batches.refuse_unchecked_loads(working.conn, batch_id)
-            book_late_rows(working.conn, batch_id)
             with batches.connected(self.publisher_dsn, "publish") as conn:
                 published = publish.publish(conn, batch_id)
             working.report.rows = sum(mart.rows for mart in published.marts)

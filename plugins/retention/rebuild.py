@@ -115,6 +115,7 @@ def rebuild(etl_dsn: str, project: Path, work: Path, batch_id: int, text_model: 
                 Project(project / "dbt_project", target, etl_dsn, f"{prefix}marts", prefix, run_schema=f"{prefix}ops")
             )
             dbt.build_models(("staging", "intermediate"), {})
+            _copy_packs(conn, prefix, as_of)
             track_outcomes(
                 conn, as_of, batch_id,
                 intermediate_schema=f"{prefix}intermediate", outcomes_schema=f"{prefix}outcomes",
@@ -189,6 +190,20 @@ def _set_run(conn: Connection, prefix: str, batch_id: int, as_of: datetime) -> N
             ),
             (batch_id, as_of),
         )
+
+
+def _copy_packs(conn: Connection, prefix: str, as_of: datetime) -> None:
+    """Cases drawn for review by earlier nights are kept, not drawn again: a night draws beside them."""
+    with conn, conn.cursor() as cur:
+        cur.execute("select to_regclass('outcomes.case_review') is not null")
+        if cur.fetchone() == (True,):
+            cur.execute(
+                sql.SQL(
+                    "create table {packs} (like outcomes.case_review including all);"
+                    " insert into {packs} select * from outcomes.case_review where as_of < %s"
+                ).format(packs=sql.Identifier(f"{prefix}outcomes", "case_review")),
+                (as_of,),
+            )
 
 
 def _copy_history(conn: Connection, prefix: str, as_of: datetime) -> None:

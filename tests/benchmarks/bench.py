@@ -12,6 +12,7 @@ import bench_clocks
 import bench_extract
 import bench_mariadb
 import bench_nights
+import bench_outcomes
 import bench_text
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
@@ -61,12 +62,19 @@ def clocks(costs: Sequence[bench_clocks.ClockCost]) -> str:
     )
 
 
+def outcomes(cost: bench_outcomes.OutcomeCost) -> str:
+    """One row for each part of the outcome step."""
+    rows = [[part.part, f"{part.seconds:.1f}", f"{part.sql_seconds:.1f}"] for part in cost.parts]
+    return table(["part", "seconds", "of those in SQL"], rows)
+
+
 def main() -> None:
     """Measure and write."""
     extraction = ways(bench_extract.run())
     mariadb = bench_mariadb.run()
     read = bench_text.run()
     timed = clocks(bench_clocks.run(100_000))
+    tracked = bench_outcomes.run(1_000_000)
     costs = bench_nights.run([10_000, 100_000, 1_000_000])
     TARGET.write_text(
         f"""# Benchmarks
@@ -98,6 +106,14 @@ expanded by joining each clock with every window that it overlaps, as fivetran/d
 seconds.
 
 {timed}
+
+## Outcomes
+
+{tracked.subscribers:,} subscribers and {bench_nights.DAYS} days ({tracked.episodes:,} index episodes,
+{tracked.contacts:,} contacts): {tracked.seconds:.0f} s, peak {tracked.peak_mb:.0f} MB. By part, under a profiler that
+slows Python and not SQL.
+
+{outcomes(tracked)}
 
 ## Nights
 

@@ -4,7 +4,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import laws_actions
+import laws_churn
 import laws_clocks
+import laws_metrics
+import laws_partners
+import laws_saves
+import laws_surveys
 import pytest
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
@@ -148,11 +154,6 @@ BREAKS = {
     ],
     "complaints_are_in_episodes": ["update marts_b.fct_contacts set episode_id = 'gone' where contact_id = 'c2'"],
     "episodes_have_every_horizon": ["delete from marts_b.complaint_to_churn where horizon_days = 180"],
-    "churn_adds_up": [
-        "update marts_b.fct_churn_events set churn_group = null where churn_event_id = 'h2'",
-        "update marts_b.fct_churn_events set churn_group = 'technical' where kind = 'debt'",
-        "update marts_b.complaint_to_churn set attributed_churn_count = 2 where horizon_days = 90",
-    ],
     "operator_ends_in_marts": ["delete from marts_b.fct_churn_events where kind = 'debt'"],
     "statuses_follow_maturity": [
         "update marts_b.complaint_to_churn set status_any = 'stayed' where horizon_days = 180",
@@ -212,7 +213,7 @@ COVERAGE = """
     create table seeds.coverage_policy as
     select 91 as window_days, date '2000-01-01' as valid_from, null::date as valid_to;
     create table seeds.touchpoint_policy as
-    select 90 as period_days, date '2000-01-01' as valid_from, null::date as valid_to;
+    select 90 as period_days, 365 as outcome_days, date '2000-01-01' as valid_from, null::date as valid_to;
     alter table marts_b.fct_contacts add column if not exists segment text default 'vip',
         add column if not exists direction text default 'inbound',
         add column if not exists author_kind text, add column if not exists started_at timestamptz default '2026-02-01';
@@ -231,6 +232,21 @@ COVERAGE = """
     ) as v (topic, stage, region_id, complaints, contacts, exposure_days, rate_per_1000, touchpoint_rank,
         refusal_reason);
     create table marts_b.touchpoints as select * from outcomes.touchpoints;
+    alter table marts_b.complaint_to_churn add column if not exists topic text default 'billing',
+        add column if not exists is_index boolean default true,
+        add column if not exists started_at timestamptz default '2025-10-01';
+    create table outcomes.touchpoint_outcomes as select 1 as batch_id, * from (values
+        ('billing', 'r1', 1, 1), ('billing', 'r2', 0, 0), ('billing', 'all', 1, 1), ('roaming', 'all', 0, 0)
+    ) as v (topic, region_id, n_mature, left_after);
+    create table intermediate.int_episode_exposures as select
+        episode_id, true as is_index, false as is_left_before, false as is_silent_at_complaint, left_at as decided_at,
+        null::timestamptz as competing_at, timestamptz '2026-01-20' as level_reached_at,
+        timestamptz '2026-02-04' as followed_until
+    from marts_b.complaint_to_churn where horizon_days = 30;
+    create table marts_b.action_exposure as select * from (values
+        ('offer', 'L1', 'time_varying', 1, 0, 1, 0), ('offer', 'all', 'time_varying', 1, 0, 1, 0),
+        ('in_time', 'all', 'landmark', 5, 0, 1, 0)
+    ) as v (step, level, method, n, n_exposed, unexposed_events, exposed_events);
     create table intermediate.int_arrivals as select * from (values ('c1', timestamptz '2026-02-01'),
         ('c2', timestamptz '2026-01-20'), ('c3', timestamptz '2026-02-04 23:00Z'), ('c4', timestamptz '2026-01-01')
     ) as v (contact_id, started_at);
@@ -256,6 +272,19 @@ BREAKS |= {
         "update marts_b.touchpoints set touchpoint_rank = 3 where region_id = 'r1'",
         "update outcomes.touchpoints set exposure_days = 3.8 where stage = 'established'",
         "update marts_b.dim_subscription set is_test = true where subscription_id = 's1'",
+    ],
+    "touchpoints_hold_every_departure": [
+        "update outcomes.touchpoint_outcomes set n_mature = 2 where region_id = 'r1'",
+        "update outcomes.touchpoint_outcomes set n_mature = 2 where region_id = 'all'",
+        "update outcomes.touchpoint_outcomes set left_after = 0 where region_id = 'r1'",
+        "delete from outcomes.touchpoint_outcomes where topic = 'billing'",
+        "update marts_b.complaint_to_churn set is_index = false",
+    ],
+    "exposures_lose_no_departure": [
+        "delete from marts_b.action_exposure where level = 'L1'",
+        "update marts_b.action_exposure set n = 2 where level = 'all'",
+        "update marts_b.action_exposure set unexposed_events = 0 where level = 'all'",
+        "update intermediate.int_episode_exposures set decided_at = null",
     ],
     "stress_replays_the_arrivals": [
         "update marts_b.stress_replay set arrivals = 1 where scenario = 'as_observed'",
@@ -304,7 +333,9 @@ BREAKS |= {
         "delete from marts_b.complaint_temperature",
     ],
 }
-BREAKS |= laws_clocks.BREAKS
+BREAKS |= laws_clocks.BREAKS | laws_churn.BREAKS | laws_metrics.BREAKS
+BREAKS |= laws_surveys.BREAKS | laws_actions.BREAKS | laws_partners.BREAKS
+BREAKS |= laws_saves.BREAKS
 
 
 @pytest.fixture
@@ -336,7 +367,17 @@ def conn(warehouse: Warehouse) -> Iterator[Connection]:
         cur.execute(COVERAGE)
         cur.execute(COMPLAINTS)
         cur.execute(laws_clocks.CLOCKS)
+        cur.execute(laws_churn.CHURN)
+        cur.execute(laws_metrics.CELLS)
+        cur.execute(laws_surveys.SURVEYS)
+        cur.execute(laws_actions.ACTIONS)
+        cur.execute(laws_saves.SAVES)
+        cur.execute(laws_partners.PARTNERS)
     batches.set_current_run(connection, batches.get_batch(connection, 1))
+    owner = warehouse.connect("postgres")
+    with owner, owner.cursor() as cur:
+        cur.execute(laws_saves.JUDGED)
+    owner.close()
     yield connection
     connection.close()
 

@@ -88,6 +88,15 @@ FORBIDDEN = {
         "delete from marts_private.contact_texts", "create view marts_private.mine as select 1 as one",
         "create temporary table t (a int)", "select ops.create_dev_schema('dev_outreach')",
     ],
+    "reviewer": [
+        *ANYBODYS, "select * from marts.case_review", "select * from marts.complaint_to_churn",
+        "select * from marts.fct_contacts", "select * from outcomes.case_review", "select * from ops.batches",
+        "select * from seeds.review_codes", "select * from marts_private.contact_texts",
+        "update reviews.case_decisions set cause_code = 'price'", "delete from reviews.case_decisions",
+        "truncate reviews.case_decisions", "insert into reviews.case_decisions (recorded_at) values (now())",
+        "create table reviews.t (a int)", "create temporary table t (a int)",
+        "select ops.create_dev_schema('dev_reviewer')",
+    ],
     "analyst": [
         *ANYBODYS, "select * from marts_private.subscription_contacts", "select body from marts_private.contact_texts",
         "create table staging.t (a int)", "delete from intermediate.int_contacts_matched",
@@ -124,6 +133,11 @@ ALLOWED = {
         "select full_name, msisdn, time_zone from marts_private.subscription_contacts",
         "select body from marts_private.contact_texts join marts.fct_contacts using (contact_id)",
         *(f"select * from marts.{mart}" for mart in sorted(FOR_OUTREACH)), "select * from marts.trust_nights",
+    ],
+    "reviewer": [
+        "select * from marts.case_review_blinded", "select * from reviews.case_decisions",
+        "insert into reviews.case_decisions (week_on, case_number, reviewer, cause_code, decision_code, is_preventable,"
+        " decided_at) values ('2026-02-02', 1, 'r1', 'price', 'nothing', false, '2026-02-04')",
     ],
     "analyst": [
         "select party_id, segment from staging.stg_crm__parties", "select count(*) from staging.stg_crm__parties",

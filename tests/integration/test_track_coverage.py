@@ -1,4 +1,4 @@
-"""Touchpoints' exposure and the replay's inputs on a real PostgreSQL, from rows whose answers were worked out."""
+"""Inputs of touchpoints, actions as time and the replay on a real PostgreSQL, from rows whose answers are known."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from outcomes_kit import AS_OF, POLICY, insert, plant, rows
 
+from retention.outcomes import exposure_inputs
 from retention.outcomes.replay_inputs import read_observed
-from retention.outcomes.touchpoint_inputs import read_complaints, read_exposures
+from retention.outcomes.touchpoint_inputs import read_complaints, read_departures, read_exposures, read_revenue
+from retention.outcomes.touchpoint_outcomes import Departures, Revenue
 from retention.outcomes.touchpoints import Complaints, Exposure
 from retention.outcomes.track import track_outcomes
 
@@ -110,6 +112,78 @@ def test_edge_11_complaints_have_the_stage_of_their_instant_matched_or_not(conn)
         ("established", "small_cell", 2), ("leaving", "small_cell", 1), ("not_active", "zero_denominator", 3),
         ("onboarding", "small_cell", 1), ("unknown", "small_cell", 1),
     ]  # fmt: skip
+
+
+def outcome(cur, name, days, left=None, competing=None, **changes):
+    """An index episode that began that many days before the end of the period, left so many days on."""
+    began = before(days)
+    instants = {"churned_at": left, "competing_at": competing}
+    row = {"episode_id": name, "subscription_id": name, "party_id": f"p {name}", "topic": "roaming",
+           "first_channel": "call", "region_id": "r1", "level": "L1", "segment": "mass", "product": "postpaid",
+           "started_at": began, "level_reached_at": began, "is_left_before": False, "is_index": True,
+           "knowable_until_order": END, "knowable_until_any": END, "is_own_words_3b": False,
+           **{key: None if at is None else began + timedelta(days=at) for key, at in instants.items()},
+           **changes}  # fmt: skip
+    insert(cur, "intermediate.int_episode_outcomes", row)
+
+
+def test_departures_are_of_mature_index_episodes_and_revenue_of_those_still_there(conn):
+    with conn, conn.cursor() as cur:
+        cur.execute("delete from intermediate.int_episode_outcomes")
+        for name in ("stays", "leaves", "leaves late", "fraud", "young", "again", "prepaid", "old", "also"):
+            subscription(cur, name, 900)
+        subscription(cur, "new", 210)
+        outcome(cur, "stays", 200)
+        outcome(cur, "also", 200, party_id="p stays")  # a second line of the same party
+        outcome(cur, "leaves", 300, left=89.99)
+        outcome(cur, "leaves late", 300, left=90)  # edge 27: outside
+        outcome(cur, "fraud", 300, left=50, competing=20)
+        outcome(cur, "new", 200, left=1)  # onboarding
+        outcome(cur, "old", 366, left=1)
+        outcome(cur, "prepaid", 170, left=1, knowable_until_any=before(90))
+        outcome(cur, "young", 80)
+        outcome(cur, "again", 60, is_index=False)
+        for name, roubles in {"young": 500, "again": 700, "stays": 9000}.items():
+            row = {"episode_id": name, "last_month_revenue_rub": roubles}
+            insert(cur, "intermediate.planted_exposures", row)
+        outcome(cur, "young too", 10, subscription_id="young")  # a second time: its revenue once
+        insert(cur, "intermediate.planted_exposures", {"episode_id": "young too", "last_month_revenue_rub": 500})
+        outcome(cur, "gone", 10, left=2, subscription_id="leaves")
+    assert read_departures(conn, "intermediate", AS_OF, 365) == [
+        Departures("roaming", "call", "established", "r1", mature=5, left=1, parties=4),
+        Departures("roaming", "call", "onboarding", "r1", mature=1, left=1, parties=1),
+    ]
+    assert read_revenue(conn, "intermediate", AS_OF, 90) == [
+        Revenue("roaming", "call", "established", "r1", subscriptions=2, rub=1200.0)
+    ]
+
+
+def test_exposures_are_read_as_seconds_and_written_by_step_and_level(conn):
+    with conn, conn.cursor() as cur:
+        cur.execute("delete from intermediate.int_episode_outcomes")
+        for i in range(40):
+            outcome(cur, f"e{i:02}", 200, left=30 if i % 2 else None)
+            row = {"episode_id": f"e{i:02}", "offer_at": before(190) if i % 4 < 2 else None}
+            insert(cur, "intermediate.planted_exposures", row)
+        outcome(cur, "silent", 200, left=0.0001, is_silent_at_complaint=True)
+        outcome(cur, "cut off", 200, competing=-1)
+        outcome(cur, "not index", 200, is_index=False)
+    frame = exposure_inputs.read_exposures(conn, "intermediate")
+    assert len(frame) == 40
+    first = frame.iloc[0]
+    assert (first["offer_s"], first["followed_s"]) == (10 * 86_400, 200 * 86_400)
+    assert np.isnan([first["decided_s"], first["contact_due_s"]]).all()
+    track_outcomes(conn, AS_OF, 1)
+    found = rows(
+        conn,
+        "select n, n_exposed, unexposed_days, exposed_days, unexposed_events, exposed_events, "
+        "rate_ratio between rate_ratio_low and rate_ratio_high, hazard_ratio between hazard_ratio_low and "
+        "hazard_ratio_high, label, refusal_reason from outcomes.action_exposure where (step, level) = ('offer', 'L1')",
+    )
+    # Of twenty offered on day 10, ten left on day 30; of twenty not, as many.
+    assert found == [(40, 20, 200 + 10 * 30 + 10 * 90, 10 * 20 + 10 * 80, 10, 10, True, True, "association", None)]
+    reasons = rows(conn, "select distinct step, refusal_reason from outcomes.action_exposure where level = 'all'")
+    assert ("follow_up", "zero_denominator") in reasons
 
 
 def plant_weeks(cur, weeks=2):

@@ -120,9 +120,12 @@ def test_checks_are_told_without_keys(books: Publisher) -> None:
 
 
 def test_rows_that_came_late_and_rows_about_the_past_are_booked(books: Publisher) -> None:
-    """helpdesk.contacts has both clocks; a first load, an on-time row and a deletion count nothing."""
+    """helpdesk.contacts has both clocks; a first load, an on-time row and a deletion count nothing. By month of what
+    they tell, with what was merged: a subscription that has another holder, not one that is only written again.
+    """
     first = books.open(1)
     old = load(books, first, "helpdesk.contacts", 1)
+    held = load(books, first, "crm.subscriptions", 1)
     batches.set_current_run(books.etl, batches.get_batch(books.etl, first))
     batches.consume_loads(books.etl, first)
     assert book_late_rows(books.etl, first) == 0
@@ -145,11 +148,27 @@ def test_rows_that_came_late_and_rows_about_the_past_are_booked(books: Publisher
             f"c{number}", started_at, updated_at, load_id, op,
         )  # fmt: skip
     do(books, "insert into raw.crm__consents (consent_id, updated_at, _load_id) values ('k', '2020-01-01', %s)", other)
+    holders = [(held, "s1", "p1"), (held, "s2", "p2")]
+    moved = load(books, second, "crm.subscriptions", 1, 2)
+    for load_id, subscription_id, party_id in [*holders, (moved, "s1", "p1"), (moved, "s2", "p1"), (moved, "s3", "p3")]:
+        do(
+            books,
+            "insert into raw.crm__subscriptions (subscription_id, party_id, updated_at, _load_id, _op)"
+            " values (%s, %s, '2026-01-01 12:00Z', %s, 'u')",
+            subscription_id, party_id, load_id,
+        )  # fmt: skip
     batches.set_current_run(books.etl, batches.get_batch(books.etl, second))
     batches.consume_loads(books.etl, second)
     for _ in range(2):
         assert book_late_rows(books.etl, second) == 1
-    assert books.rows("select * from ops.late_rows", "etl") == [(second, "helpdesk.contacts", 1, 2)]
+    assert books.rows("select * from ops.late_rows where rows_about_past > 0", "etl") == [
+        (second, "helpdesk.contacts", 1, 2)
+    ]
+    told = "select table_name, what, month_on::text, rows from ops.past_changes where batch_id = %s order by 1"
+    assert books.rows(told.replace("%s", str(second)), "etl") == [
+        ("crm.subscriptions", "merge", "2026-01-01", 1),
+        ("helpdesk.contacts", "about_past", "2025-12-01", 2),
+    ]
 
 
 def test_a_restatement_says_what_changed_and_what_may_have_done_it(books: Publisher) -> None:

@@ -164,9 +164,9 @@ def complaints(one: Book, two: Book) -> None:
 def departures(one: Book, two: Book) -> None:
     """Every kind of ending."""
 
-    def complaint(name: str, day: float, **subscription: object) -> None:
+    def complaint(name: str, day: float, hour: float = 0, **subscription: object) -> None:
         one.subscriber(name, **subscription)
-        one.contact(f"{name}-complaint", at(day), subscription_id=name)
+        one.contact(f"{name}-complaint", at(day, hour), subscription_id=name)
 
     complaint("ported", 5)
     one.event("ported", "port_request", at(10), order_id="P1")
@@ -237,6 +237,54 @@ def departures(one: Book, two: Book) -> None:
     one.subscriber("closed-after-silence", product="prepaid")
     one.revenue("closed-after-silence", "2026-01-01", at(1), at(3))
     one.event("closed-after-silence", "technical", at(110))
+    complaint("left-and-left-again", 0)
+    one.event("left-and-left-again", "disconnect_effective", at(20), order_id="D6")
+    one.event("left-and-left-again", "reactivation", at(40))
+    one.revenue("left-and-left-again", "2026-03-01", at(60), at(80))
+    one.event("left-and-left-again", "disconnect_effective", at(100), order_id="D7")
+    complaint("left-at-thirty-days", 50)
+    one.event("left-at-thirty-days", "port_completed", at(80))
+    complaint("young", 92, 2)
+    # Days without a time: day 10 begins in Moscow at at(10), in Vladivostok seven hours earlier.
+    complaint("tied", 10, 15)
+    one.event("tied", "disconnect_effective", at(10))
+    complaint("tied-in-the-east", 9, 20, region_id="east")
+    one.event("tied-in-the-east", "port_completed", at(9, 17))
+    complaint("complained-by-day", 10)
+    one.event("complained-by-day", "port_completed", at(10, 5))
+    complaint("not-tied", 10, 15)
+    one.event("not-tied", "disconnect_effective", at(10, 1))
+    complaint("the-day-after", 11, 15)
+    one.event("the-day-after", "disconnect_effective", at(10))
+    # Silent for 30 days after the complaint, or not, and to the second.
+    for name in ("silent-30", "earning", "earning-at-the-end"):
+        complaint(name, 10, product="prepaid")
+        one.revenue(name, "2026-01-01", at(1), at(9))
+    one.revenue("earning", "2026-02-01", at(39.9), at(50))
+    one.revenue("earning-at-the-end", "2026-02-01", at(40), at(50))
+    people(one, two)
+
+
+def people(one: Book, two: Book) -> None:
+    """Who was first assigned; one agent changes vendor on day 12, one is deleted by the second night."""
+    for team, vendor in (("theirs", "v1"), ("others", "v2"), ("ours", None)):
+        one.add("helpdesk.teams", team_id=team, vendor_id=vendor)
+    for agent in ("mover", "deleted"):
+        one.add("helpdesk.agents", agent_id=agent, kind="human", role="agent")
+    for i, (team, since, until) in enumerate((("theirs", -300, 12), ("others", 12, None))):
+        one.add("helpdesk.team_memberships", membership_id=f"mover-{i}", agent_id="mover", team_id=team,
+                valid_from=at(since), valid_to=None if until is None else at(until))  # fmt: skip
+    for name, named in (("by-mover", "theirs"), ("by-mover-unsaid", None)):
+        one.subscriber(name)
+        one.ticket(name, at(10))
+        one.contact(name, at(10), subscription_id=name, ticket_id=name)
+        one.ticket_event(name, "assignment", at(11), agent_id="mover", team_id=named)
+        one.ticket_event(name, "reassignment", at(14), agent_id="mover", team_id="others" if named else None)
+        one.event(name, "port_completed", at(20))
+    one.subscriber("by-deleted")
+    one.contact("by-deleted", at(10), subscription_id="by-deleted", agent_id="deleted", team_id="ours")
+    one.event("by-deleted", "port_completed", at(20))
+    two.deleted["helpdesk.agents"].append({"agent_id": "deleted"})
 
 
 def changes(one: Book, two: Book) -> None:

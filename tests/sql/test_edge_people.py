@@ -5,25 +5,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from action_scenarios import deeds
 from dbt.cli.main import dbtRunner
 from people_scenarios import NIGHTS, fates, hands, staff
 from planting import PROJECT, Planted, at
 from scenarios import Book
 
 from conftest import Warehouse
+from retention.outcomes.audit_inputs import read_principles, read_promises, read_reviewed, read_scored
+from retention.outcomes.track import track_outcomes
 from retention.quality.gate import run_gate
 from retention.quality.reconcile import reconcile
 
 EXPECTATIONS = PROJECT.parent / "expectations"
 MARTS = ("escalations", "owner_history", "routing_compliance", "risky_in_common_queue", "hybrid_routing",
-         "lost_escalations", "escalation_leakage", "episode_replay", "sensitive_without_authority")  # fmt: skip
-LAWS = ("one_owner_at_any_instant", "escalations_are_conserved", "escalations_in_marts")
+         "lost_escalations", "escalation_leakage", "episode_replay", "sensitive_without_authority",
+         "action_audit", "promises", "service_principles")  # fmt: skip
+#: What they are built from or checked against.
+BESIDE = ("fct_churn_events", "fct_complaint_episodes", "complaint_to_churn")
+LAWS = ("one_owner_at_any_instant", "escalations_are_conserved", "escalations_in_marts",
+        "audit_asks_every_step", "promises_are_conserved", "principles_add_up")  # fmt: skip
 
 
 def plant(planted: Planted) -> None:
     """Both nights; `before` holds what the first one said."""
     books = (Book(), Book())
-    for scenario in (staff, hands, fates):
+    for scenario in (staff, hands, fates, deeds):
         scenario(*books)
     for as_of, book in zip(NIGHTS, books, strict=True):
         planted.open(as_of)
@@ -46,12 +53,13 @@ def planted(shared_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactor
     conn = shared_warehouse.connect("etl")
     warehouse = Planted(shared_warehouse.dsn("etl"), conn, tmp_path_factory.mktemp("dbt"))
     plant(warehouse)
+    track_outcomes(conn, NIGHTS[1], warehouse.batch_id)
     project = warehouse.dbt.project
     with pytest.MonkeyPatch.context() as patch:
         for name, value in project.environment().items():
             patch.setenv(name, value)
         folders = ["--project-dir", project.folder, "--profiles-dir", project.folder, "--target-path", project.target]
-        arguments = ["--quiet", "run", "--select", "fct_complaint_episodes", *MARTS, *map(str, folders)]
+        arguments = ["--quiet", "run", "--select", *BESIDE, *MARTS, *map(str, folders)]
         assert dbtRunner(manifest=warehouse.dbt.manifest).invoke(arguments).success
     yield warehouse
     conn.close()
@@ -200,6 +208,102 @@ def test_a_credit_over_the_limit_and_an_agent_without_certificate_are_found(plan
         " and agent_id = 'anna'"
     )
     assert sorted(planted.rows(query, *planted_deed)) == [("anna", "not_certified"), ("vera", "credit")]
+
+
+def steps(planted: Planted, subject_id: str) -> dict[str, tuple[object, ...]]:
+    """(status, counted, agent, team, vendor) of each step of a subject's threat."""
+    query = """select step, status, is_counted, agent_id, team_id, vendor_id from marts_a.action_audit
+        inner join intermediate.int_episodes using (episode_id) where subject_id = %s and scenario = 'threat'"""
+    return {str(step): tuple(rest) for step, *rest in planted.rows(query, subject_id)}
+
+
+def test_each_step_is_done_late_or_missing_and_a_machine_does_none(planted: Planted) -> None:
+    vera, rover = ("vera", "control", None), ("rover", "theirs", "v1")
+    found = steps(planted, "audited")
+    assert {step: row[:2] for step, row in found.items()} == {
+        "handover": ("done_in_time", True), "first_contact": ("missing", True), "diagnosis": ("done_late", True),
+        "apology": ("done_in_time", True), "offer": ("missing", False), "follow_up": ("done_in_time", True),
+    }  # fmt: skip
+    assert (found["handover"][2:], found["diagnosis"][2:]) == (vera, rover)
+    assert found["first_contact"][2:] == (None, "control", None)
+    score = "select distinct case_due_steps, case_in_time_steps, audit_score from marts_a.action_audit"
+    query = f"{score} inner join intermediate.int_episodes using (episode_id) where subject_id = 'audited'"
+    assert planted.row(query) == (5, 3, 0.6)
+
+
+def test_edge_57_a_step_is_of_the_team_and_vendor_of_then(planted: Planted) -> None:
+    found = steps(planted, "audited")
+    assert (found["diagnosis"][2:], found["follow_up"][2:]) == (("rover", "theirs", "v1"), ("rover", "others", "v2"))
+    query = "select distinct agent_id, team_id, vendor_id from marts_a.promises where promise_id = 'edited'"
+    assert planted.row(query) == ("rover", "theirs", "v1")
+
+
+def test_edge_58_the_steps_of_a_deleted_agent_remain(planted: Planted) -> None:
+    assert steps(planted, "kept-by-deleted")["diagnosis"] == ("done_in_time", True, "deleted", "control", None)
+
+
+def test_who_was_reached_and_who_has_the_case_count_without_an_action(planted: Planted) -> None:
+    """No retention action was written for these; the dial cut off after 0 seconds reached nobody."""
+    found = {step: row[:3] for step, row in steps(planted, "late").items()}
+    assert (found["handover"], found["first_contact"]) == (("done_in_time", True, "vera"), ("done_late", True, "vera"))
+
+
+def test_an_action_after_churn_does_not_count_and_what_fell_due_after_it_was_not_asked(planted: Planted) -> None:
+    found = {step: row[:2] for step, row in steps(planted, "left").items()}
+    assert found == {
+        "handover": ("done_in_time", True), "first_contact": ("missing", True), "diagnosis": ("done_in_time", True),
+        "apology": ("after_churn", False), "offer": ("after_churn", False), "follow_up": ("after_churn", False),
+    }  # fmt: skip
+
+
+def test_a_promise_that_is_moved_is_broken_and_one_after_churn_does_not_count(planted: Planted) -> None:
+    query = "select promise_id, status, is_after_churn, is_counted, is_mature, left_90d from marts_a.promises"
+    assert {row[0]: row[1:] for row in planted.rows(query)} == {
+        "kept": ("kept", False, True, True, False),
+        "broken": ("broken", False, True, True, True),
+        "edited": ("moved", False, True, True, False),
+        "again": ("moved", False, True, True, False),
+        "anew": ("kept", False, True, True, False),
+        "left-first": ("broken", False, False, False, None),
+        "to nobody": ("broken", True, False, False, None),
+        "not due": ("open", False, False, False, None),
+    }
+
+
+def test_scores_are_of_what_fell_due_by_the_landmark_and_leaving_is_counted_from_it(planted: Planted) -> None:
+    """Four old threats were there two days later, one of them left after 90 days; who left on the second is no case."""
+    scored = read_scored(planted.conn, "intermediate")
+    mature = scored[scored["is_mature"]]
+    # In time: the hand-over. Missing: first contact, diagnosis, apology; the follow-up fell due later.
+    assert (list(mature["band"]), int(mature["is_left"].sum())) == (["under_half"] * 4, 1)
+    reviewed = read_reviewed(planted.conn, "intermediate")
+    assert (list(reviewed["band"]), list(reviewed["is_left"])) == (["60_to_79"], [False])
+    promises = read_promises(planted.conn, "intermediate")
+    assert promises.groupby("outcome", observed=True)["is_left"].agg(["size", "sum"]).to_dict() == {
+        "size": {"kept": 2, "broken": 3}, "sum": {"kept": 0, "broken": 1},
+    }  # fmt: skip
+    sums = read_principles(planted.conn, "intermediate", NIGHTS[1])
+    honesty = sums[sums["principle"] == "honesty"]
+    assert (honesty["events"].sum(), honesty["n"].sum(), set(honesty["vendor"])) == (2, 5, {"v1", "in_house"})
+
+
+def test_a_result_is_verified_by_the_customer_and_not_by_who_closed_it(planted: Planted) -> None:
+    query = """select subject_id, verified_by, qa_score from intermediate.int_case_service
+        inner join intermediate.int_episodes using (episode_id) where subject_id in ('promise-kept', 'promise-broken')
+        order by 1"""
+    assert planted.rows(query) == [("promise-broken", None, None), ("promise-kept", "customer_contact", 70)]
+
+
+def test_edge_73_small_units_are_hidden_with_their_complement(planted: Planted) -> None:
+    query = "select unit_kind, unit, n, numerator, refusal_reason from marts_a.service_principles"
+    honesty = f"{query} where principle = 'honesty' order by unit_kind, unit"
+    assert planted.rows(honesty)[0] == ("all", "all", 5, None, "small_cell")
+    speed = f"{query} where principle = 'speed' and quarter_on = '2026-01-01' and refusal_reason is null"
+    assert ("all", "all") in [row[:2] for row in planted.rows(speed)]
+    hidden = (
+        "select count(*) from marts_a.service_principles where principle = 'speed' and n < 10 and value is not null"
+    )
+    assert planted.row(hidden) == (0,)
 
 
 def only(folder: Path, kind: str, names: tuple[str, ...]) -> Path:

@@ -1,7 +1,10 @@
 """The marts over sources that behave badly: their tests pass, their gates fail when they should, no personal data."""
 
 import copy
+import re
+import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from planting import PROJECT, Planted
 from conftest import Warehouse
 from retention.mart_views import is_private
 from retention.outcomes.track import track_outcomes
+from retention.quality.reconcile import reconcile
+from retention.quality.verdict import GateFailed
 from retention.sources.contract import load_contract
 
 RECONCILIATIONS = (
@@ -72,6 +77,32 @@ def test_the_mischief_reached_the_marts(planted: Planted) -> None:
         True,
     )
     assert planted.row("select count(distinct agent_id) > 0 from marts_a.dim_agent") == (True,)
+
+
+def test_churn_and_curves_counted_once_more_agree(planted: Planted, tmp_path: Path) -> None:
+    """Total churn straight from the log and usage, attribution from the complaints, over sources that behave badly."""
+    for law in ("churn_adds_up", "curves_meet_metrics"):
+        shutil.copy(PROJECT.parent / "expectations" / "reconciliation" / f"{law}.yml", tmp_path)
+    assert reconcile(planted.dsn, planted.batch_id, tmp_path, "marts_a").critical_failures == ()
+    with planted.conn, planted.conn.cursor() as cur:
+        cur.execute("update intermediate.int_churn_events set is_churn = false where kind = 'debt'")
+        cur.execute("update marts_a.fct_churn_events set is_churn = false, churn_group = null where kind = 'debt'")
+    # Intermediate and the mart err together, and the sources contradict them.
+    with pytest.raises(GateFailed, match="involuntary"):
+        reconcile(planted.dsn, planted.batch_id, tmp_path, "marts_a")
+    mended = "where kind = 'debt' and outcome = 'left'"
+    with planted.conn, planted.conn.cursor() as cur:
+        cur.execute(f"update intermediate.int_churn_events set is_churn = true {mended}")
+        cur.execute(f"update marts_a.fct_churn_events set is_churn = true, churn_group = 'involuntary' {mended}")
+    assert reconcile(planted.dsn, planted.batch_id, tmp_path, "marts_a").critical_failures == ()
+
+
+def test_the_documented_queries_work(planted: Planted) -> None:
+    text = (PROJECT.parent / "docs" / "outcomes.md").read_text(encoding="utf-8")
+    queries = re.findall(r"```sql\n(.*?)```", text, flags=re.DOTALL)
+    assert len(queries) > 4
+    found = [planted.rows(query.replace("marts.", "marts_a.")) for query in queries]
+    assert sum(map(bool, found)) > 2
 
 
 def personal_in_public(marts: Sequence[Any], personal: set[str]) -> list[str]:

@@ -154,7 +154,7 @@ def test_edge_14_exclusions_have_a_reason_and_no_episode(planted: Planted) -> No
     assert episodes(planted, "staff") == episodes(planted, "testers") == 0
 
 
-def test_edge_50_unknown_and_missing_topics_are_counted(planted: Planted) -> None:  # 56
+def test_edge_50_edge_56_unknown_and_missing_topics_are_counted(planted: Planted) -> None:
     query = "select topic, contact_count from intermediate.int_episodes where subject_id = 'quiet' order by topic"
     assert planted.rows(query) == [("network_coverage", 1), ("unknown", 2)]
 
@@ -164,7 +164,7 @@ def test_a_ticket_without_contacts_stands_for_one(planted: Planted) -> None:
     assert linked(planted, "ticket:A") == []
 
 
-def test_a_deleted_contact_is_gone_with_its_episode(planted: Planted) -> None:  # 48
+def test_edge_48_a_deleted_contact_is_gone_with_its_episode(planted: Planted) -> None:
     assert planted.before["deleted"] == [("deleted-and-back", "explicit", None)]
     assert linked(planted, "deleted-and-back") == []
     assert episodes(planted, "deleted-and-back") == 0
@@ -394,7 +394,7 @@ def test_edge_72_our_call_back_is_no_repeat_and_neither_is_another_topic(planted
 # Churn
 
 
-def test_a_port_is_churn_when_it_takes_effect_and_intent_before(planted: Planted) -> None:  # 18
+def test_edge_18_a_port_is_churn_when_it_takes_effect_and_intent_before(planted: Planted) -> None:
     assert churn(planted, "ported") == [("port_out", "voluntary", "left", True, at(18))]
     assert level(planted, "ported") == ["L1", "L3a"]
     assert outcome(planted, "ported", "level, level_reached_at, churned_at, churn_kind, is_left_before") == (
@@ -415,24 +415,47 @@ def test_an_order_is_stronger_than_words_unless_it_comes_after_leaving(planted: 
     assert planted.rows(query) == [("L3b", True, at(10), at(12)), ("L3a", False, at(12), None)]
 
 
-def test_a_refused_port_then_a_cut_for_debt_is_involuntary(planted: Planted) -> None:  # 19
+def test_edge_19_a_refused_port_then_a_cut_for_debt_is_involuntary(planted: Planted) -> None:
     assert [row[:4] for row in churn(planted, "refused-then-cut")] == [
         ("port_out", "voluntary", "refused", False), ("debt", "competing", "left", True),
     ]  # fmt: skip
     assert outcome(planted, "refused-then-cut", "churned_at, competing_at, competing_kind") == (None, at(20), "debt")
 
 
-def test_an_order_counts_on_its_effective_date_unless_withdrawn(planted: Planted) -> None:  # 23
+def test_edge_23_an_order_counts_on_its_effective_date_unless_withdrawn(planted: Planted) -> None:
     assert churn(planted, "ordered") == [("disconnect", "voluntary", "left", True, at(24))]
     assert churn(planted, "withdrawn") == [("disconnect", "voluntary", "withdrawn", False, None)]
     assert [row[2:] for row in churn(planted, "ordered-ahead")] == [("left", True, at(120, 12))]
 
 
-def test_who_left_by_order_before_complaining_is_left_before(planted: Planted) -> None:  # 15
+def test_edge_15_who_left_by_order_before_complaining_is_left_before(planted: Planted) -> None:
     assert outcome(planted, "left-first", "is_left_before, churned_at") == (True, None)
 
 
-def test_back_after_an_order_with_revenue_a_month_on(planted: Planted) -> None:  # 17
+def test_edge_16_on_the_same_day_without_a_time_the_order_is_not_known(planted: Planted) -> None:
+    verdicts = {
+        "tied": (True, True),
+        "tied-in-the-east": (True, True),
+        "complained-by-day": (False, True),
+        "not-tied": (True, False),
+        "the-day-after": (True, False),
+    }
+    for name, verdict in verdicts.items():
+        assert (name, outcome(planted, name, "is_left_before, is_same_day_tie")) == (name, verdict)
+    ties = "select subscription_id from intermediate.int_episode_outcomes where is_same_day_tie order by 1"
+    assert [name for (name,) in planted.rows(ties)] == ["complained-by-day", "tied", "tied-in-the-east"]
+
+
+def test_edge_17_left_and_back_and_left_again(planted: Planted) -> None:
+    """The first event for survival; won back by revenue 30 days on; then reversed by a churn of its own."""
+    assert [row[2:] for row in churn(planted, "left-and-left-again")] == [
+        ("left", True, at(20)), ("left", True, at(100)),
+    ]  # fmt: skip
+    columns = "churned_at, churn_kind, returned_at, returned_revenue_30d"
+    assert outcome(planted, "left-and-left-again", columns) == (at(20), "disconnect", at(40), True)
+
+
+def test_back_after_an_order_with_revenue_a_month_on(planted: Planted) -> None:
     columns = "churned_at, returned_at, returned_revenue_30d"
     assert outcome(planted, "back-again", columns) == (at(30), at(45), True)
 
@@ -450,23 +473,24 @@ def test_revenue_a_month_on_is_half_open_and_ends_at_as_of(planted: Planted) -> 
 
 
 @pytest.mark.parametrize("kind", ["suspension", "sim_swap", "migration", "plan_change", "transfer"])
-def test_edge_08_what_is_not_churn(planted: Planted, kind: str) -> None:  # 21
+def test_edge_08_edge_21_what_is_not_churn(planted: Planted, kind: str) -> None:
     assert churn(planted, f"still-here-{kind}") == []
     assert outcome(planted, f"still-here-{kind}", "churned_at, competing_at") == (None, None)
 
 
 @pytest.mark.parametrize("kind", ["death", "fraud", "liquidation", "technical"])
-def test_endings_by_the_operator_compete(planted: Planted, kind: str) -> None:  # 22
+def test_edge_22_endings_by_the_operator_compete(planted: Planted, kind: str) -> None:
     assert churn(planted, f"ended-{kind}") == [(kind, "competing", "left", True, at(10))]
+    assert outcome(planted, f"ended-{kind}", "churned_at, competing_kind") == (None, kind)
 
 
-def test_prepaid_silence_is_churn_on_the_day_after_and_known_ninety_days_later(planted: Planted) -> None:  # 20
+def test_edge_20_prepaid_silence_is_churn_on_the_day_after_and_known_ninety_days_later(planted: Planted) -> None:
     assert planted.before[SILENT_ON_NIGHT_ONE] == (0,)
     assert churn(planted, "silent") == [("inactivity", "voluntary", "left", True, at(31))]
     assert outcome(planted, "silent", "churned_at, churn_kind, is_silent_at_complaint") == (at(31), "inactivity", False)
 
 
-def test_a_complaint_inside_the_silence_is_not_left_before(planted: Planted) -> None:
+def test_edge_15_a_complaint_inside_the_silence_is_not_left_before(planted: Planted) -> None:
     columns = "is_left_before, churned_at - level_reached_at = interval '1 second', is_silent_at_complaint"
     assert outcome(planted, "silent-at-complaint", columns) == (False, True, True)
     assert outcome(planted, "silent-before", "is_left_before, is_silent_at_complaint") == (True, False)
@@ -485,7 +509,7 @@ def test_an_ended_silence_is_churn_and_a_return(planted: Planted) -> None:
     assert churn(planted, "postpaid-silent") == []
 
 
-def test_two_episodes_share_one_churn(planted: Planted) -> None:  # 24
+def test_edge_24_two_episodes_share_one_churn(planted: Planted) -> None:
     assert len(churn(planted, "two-topics")) == 1
     query = """select churned_at, is_index from intermediate.int_episode_outcomes
         where subscription_id = 'two-topics' order by started_at"""
@@ -498,10 +522,41 @@ def test_a_line_closed_after_silence_is_not_a_second_churn(planted: Planted) -> 
     ]  # fmt: skip
 
 
-def test_maturity_is_cut_off_by_product_and_cause(planted: Planted) -> None:  # 25
+def test_edge_25_maturity_is_cut_off_by_product_and_cause(planted: Planted) -> None:
     columns = "knowable_until_order, knowable_until_any"
     assert outcome(planted, "ported", columns) == (at(120, 2), at(120, 2))
     assert outcome(planted, "silent", columns) == (at(120, 2), at(31, 2))
+    # A complaint 29 days before as_of: its 30 days are not over.
+    columns = "level_reached_at + interval '30 days' > knowable_until_order, churned_at"
+    assert outcome(planted, "young", columns) == (True, None)
+
+
+def test_edge_27_a_churn_exactly_at_thirty_days_is_known_to_the_instant(planted: Planted) -> None:
+    columns = "churned_at - level_reached_at = interval '30 days', churned_at"
+    assert outcome(planted, "left-at-thirty-days", columns) == (True, at(80))
+
+
+def test_silent_for_thirty_days_is_half_open_and_of_prepaid_only(planted: Planted) -> None:
+    columns = "is_silent_30d, knowable_until_usage"
+    for name, verdict in (("silent-30", True), ("earning", False), ("earning-at-the-end", True), ("ported", None)):
+        assert (name, outcome(planted, name, columns)) == (name, (verdict, at(121, 2)))
+
+
+def test_edge_57_an_outcome_stays_with_the_team_and_vendor_first_assigned(planted: Planted) -> None:
+    columns = "first_agent_id, first_team_id, first_vendor_id, sourcing, churned_at"
+    # Whether the helpdesk names the team or the agent alone, who has moved to another vendor since.
+    for name in ("by-mover", "by-mover-unsaid"):
+        assert outcome(planted, name, columns) == ("mover", "theirs", "v1", "outsourced", at(20))
+    assert planted.row("select team_id, vendor_id from intermediate.int_agents where agent_id = 'mover'") == (
+        "others", "v2",
+    )  # fmt: skip
+
+
+def test_edge_58_the_outcomes_of_a_deleted_agent_remain(planted: Planted) -> None:
+    columns = "first_agent_id, first_team_id, sourcing, churned_at"
+    assert outcome(planted, "by-deleted", columns) == ("deleted", "ours", "in_house", at(20))
+    query = "select is_listed, team_id from intermediate.int_agents where agent_id = 'deleted'"
+    assert planted.row(query) == (False, None)
 
 
 # What a night recomputes

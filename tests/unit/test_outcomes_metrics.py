@@ -1,6 +1,8 @@
 """Metrics from frames: maturity, refusals, suppression, restored subscribers, catalogue."""
 
 import csv
+import importlib
+import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,17 +10,30 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retention import outcomes
+from retention.outcomes import counterfactual
 from retention.outcomes.cells import LEVELS, SECONDS_PER_DAY, SEGMENTS
+from retention.outcomes.counterfactual import not_estimated
 from retention.outcomes.estimates import estimate_survival
 from retention.outcomes.frames import CONTACT_COLUMNS, EPISODE_COLUMNS
-from retention.outcomes.metrics import METRICS, measure
+from retention.outcomes.metrics import measure
 from retention.outcomes.suppression import ALL
 
 DAY = float(SECONDS_PER_DAY)
 NEVER = float("nan")
 CATALOGUE = Path(__file__).parents[2] / "dbt_project" / "seeds" / "metrics_catalogue.csv"
 
+SPLIT = {
+    "topic": "billing",
+    "region": "msk",
+    "product": "postpaid",
+    "team": "t1",
+    "vendor": "in_house",
+    "sourcing": "in_house",
+    "month": "2025-03",
+}
 EPISODE = {
+    **SPLIT,
     "level": "L1",
     "segment": "mass",
     "started_s": 0.0,
@@ -30,8 +45,12 @@ EPISODE = {
     "followed_order_s": 400 * DAY,
     "followed_any_s": 400 * DAY,
     "is_own_words_3b": False,
+    "is_silent_30d": False,
+    "is_silent_at_complaint": False,
+    "followed_usage_s": 400 * DAY,
 }
 CONTACT = {
+    **SPLIT,
     "level": "L1",
     "segment": "mass",
     "has_repeat_7d": False,
@@ -49,26 +68,40 @@ def frame(columns, default, rows):
     return pd.DataFrame(full, columns=list(columns)).astype(kinds)
 
 
-def measured(episodes=(), contacts=(), min_cell_n=1):
+def measured(episodes=(), contacts=(), min_cell_n=1, breakdown="none"):
+    """Rows by (metric, level, segment, days); of a breakdown, the member stands for the level."""
     episodes = frame(EPISODE_COLUMNS, EPISODE, episodes)
     rows = measure(
         episodes, frame(CONTACT_COLUMNS, CONTACT, contacts), estimate_survival(episodes, min_cell_n), min_cell_n
     )
-    return {(row.metric, row.level, row.segment, row.horizon_days): row for row in rows}
+    rows = [row for row in rows if row.breakdown == breakdown]
+    return {
+        (row.metric, row.level if breakdown == "none" else row.member, row.segment, row.horizon_days): row
+        for row in rows
+    }
 
 
 def order_churn(day, **changes):
     return {"churn_s": day * DAY, "is_order_churn": True, **changes}
 
 
-def test_the_catalogue_lists_exactly_what_is_emitted():
+def every_module_of_metrics():
+    """Metrics by module: a module of outcomes that writes metrics names them in METRICS."""
+    names = [module.name for module in pkgutil.iter_modules(outcomes.__path__)]
+    modules = [importlib.import_module(f"retention.outcomes.{name}") for name in names]
+    return {module.__name__: set(module.METRICS) for module in modules if hasattr(module, "METRICS")}
+
+
+def test_the_catalogue_lists_exactly_what_is_written():
     with CATALOGUE.open(encoding="utf-8", newline="") as file:
         catalogue = list(csv.DictReader(file))
     assert list(catalogue[0]) == ["metric", "title", "formula", "unit", "owner", "is_additive"]
     assert all(value for row in catalogue for value in row.values())
     listed = [row["metric"] for row in catalogue]
     assert len(listed) == len(set(listed))
-    assert set(listed) == set(METRICS) == {key[0] for key in measured([{}], [{}])}
+    by_module = every_module_of_metrics()
+    assert by_module["retention.outcomes.metrics"] == {key[0] for key in measured([{}], [{}])}
+    assert set(listed) == set().union(*by_module.values())
 
 
 def test_no_input_is_zero_denominators_everywhere():
@@ -275,3 +308,53 @@ def test_row_order_does_not_matter():
     }
     for key, row in forward.items():
         assert row.ci_low == pytest.approx(backward[key].ci_low)
+
+
+def test_edge_74_a_zero_denominator_is_null_with_n_0():
+    row = measured([{"segment": "vip"}] * 20, min_cell_n=10)["share_left_any", "L2", "corporate", 30]
+    assert (row.value, row.numerator, row.n, row.denominator, row.refusal_reason) == (
+        None,
+        None,
+        0,
+        0,
+        "zero_denominator",
+    )
+
+
+def test_breakdowns_add_up_to_the_total_and_say_who_was_first_assigned():
+    episodes = [order_churn(day % 50, topic="network", team="t2", vendor="v1") for day in range(30)] + [{}] * 40
+    contacts = [{"topic": "network", "team": "t2", "has_repeat_30d": i % 3 == 0} for i in range(30)] + [{}] * 40
+    total = measured(episodes, contacts)
+    for breakdown, members in (("topic", {"billing", "network"}), ("team", {"t1", "t2"}), ("month", {"2025-03"})):
+        rows = measured(episodes, contacts, breakdown=breakdown)
+        for metric, days in (
+            ("share_left_any", 30), ("share_left_by_order", 90), ("repeat_contact_rate", 30),
+            ("repeat_contact_rate", 7), ("first_contact_resolution", 30),
+        ):  # fmt: skip
+            line = {key[1]: row for key, row in rows.items() if (key[0], key[3]) == (metric, days)}
+            assert set(line) == members, "the total is the cell without a breakdown"
+            assert {(row.level, row.segment) for row in line.values()} == {(ALL, ALL)}
+            whole = total[metric, ALL, ALL, days]
+            assert sum(row.numerator for row in line.values()) == whole.numerator
+            assert sum(row.n for row in line.values()) == whole.n
+    assert measured(episodes, contacts, breakdown="vendor")["share_left_any", "v1", ALL, 60].value == pytest.approx(1)
+    assert measured(episodes, contacts, breakdown="topic")["share_left_any", "billing", ALL, 60].value == 0.0
+
+
+def test_edge_73_a_small_member_is_hidden_with_its_complement():
+    """n = 3: of a line of topics the small one and the next smallest; the total, shown without a breakdown, stays."""
+    sizes = {"tiny": 3, "small": 12, "large": 40}
+    rows = [{"topic": topic} for topic, n in sizes.items() for _ in range(n)]
+    found = measured(rows, rows, min_cell_n=10, breakdown="topic")
+    hidden = {"tiny": "small_cell", "small": "small_cell", "large": None}
+    for metric in ("share_left_any", "share_left_by_order", "repeat_contact_rate", "first_contact_resolution"):
+        assert {topic: found[metric, topic, ALL, 30].refusal_reason for topic in sizes} == hidden
+    assert found["share_left_any", "tiny", ALL, 30].n == 3
+    assert measured(rows, rows, min_cell_n=10)["share_left_any", ALL, ALL, 30].value == 0.0
+
+
+def test_what_cannot_be_known_without_an_experiment_is_refused():
+    rows = list(not_estimated())
+    assert {row.metric: row.refusal_reason for row in rows} == counterfactual.METRICS
+    assert set(counterfactual.METRICS.values()) == {"not_estimated", "no_holdout"}
+    assert {(row.value, row.numerator, row.n, row.denominator) for row in rows} == {(None, None, 0, 0)}

@@ -72,6 +72,10 @@ def test_an_empty_cell_protects_nothing_and_is_not_hidden():
     assert hidden_cells(sizes, {(ALL, "vip"), (ALL, "unknown")}) == {(ALL, "vip"), (ALL, "mass")}
 
 
+def test_a_line_without_its_total_may_be_hidden_whole():
+    assert hidden_cells({("kept", ALL): 4, ("broken", ALL): 0}, {("kept", ALL)}) == {("kept", ALL)}
+
+
 @settings(max_examples=60, deadline=None)
 @given(COUNTS)
 def test_no_small_cell_is_fixed_by_the_shown_ones(counts):

@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.stats import gamma
+from scipy.stats import fisher_exact, gamma
 
 from retention.outcomes.suppression import ALL
+from retention.outcomes.touchpoint_outcomes import Departures, Revenue, touchpoint_outcomes
 from retention.outcomes.touchpoints import Complaints, Exposure, shrink, touchpoints, with_totals
 
 REGIONS = ("r1", "r2", "r3", "r4")
@@ -127,3 +128,76 @@ def test_totals_of_exposure_are_sums_over_regions():
     assert exposed["onboarding", ALL] == Exposure(4000, 360_000.0)
     assert exposed["unknown", "unknown"] == exposed["unknown", ALL] == Exposure(84_000, 84_000 * 90.0)
     assert with_totals({}) == {}
+
+
+def departures(*counts, topic="billing", stage="established"):
+    """Cells of one topic by region: (mature, left) each."""
+    return [
+        Departures(topic, "call", stage, region, mature, left, mature)
+        for region, (mature, left) in zip(REGIONS, counts, strict=False)
+    ]
+
+
+def outcomes_of(departed, revenue=(), keys=(), min_cell_n=10):
+    found = touchpoint_outcomes(keys, departed, revenue, min_cell_n)
+    return {(r.topic, r.stage, r.region_id): r for r in found}
+
+
+def test_the_share_that_left_is_shrunk_and_tested_against_the_rest():
+    rows = outcomes_of(departures((100, 40), (400, 40), (300, 27), (12, 3)))
+    worst, small = rows["billing", "established", "r1"], rows["billing", "established", "r4"]
+    assert (worst.n_mature, worst.left_after, worst.share_left) == (100, 40, 0.4)
+    assert worst.ci_low < worst.shrunken_share_left < worst.share_left
+    # A quarter of twelve is drawn further, by its own measure, than forty of a hundred.
+    mean = 110 / 812
+    assert (small.shrunken_share_left - mean) / (0.25 - mean) < (worst.shrunken_share_left - mean) / (0.4 - mean)
+    others = {"r1": (40, 60, 70, 642), "r2": (40, 360, 70, 342), "r3": (27, 273, 83, 429), "r4": (3, 9, 107, 693)}
+    p_values = {r: fisher_exact([counts[:2], counts[2:]], alternative="greater").pvalue for r, counts in others.items()}
+    assert worst.q_value == pytest.approx(4 * p_values["r1"])
+    assert [r for r in REGIONS if rows["billing", "established", r].is_above_others] == ["r1"]
+    total = rows["billing", "established", ALL]
+    assert (total.n_mature, total.left_after, total.q_value, total.is_above_others) == (812, 110, 1.0, False)
+
+
+def test_among_equal_touchpoints_few_are_marked():
+    rng = np.random.default_rng(6)
+    marked = 0
+    for _ in range(40):
+        cells = [
+            Departures(f"t{i}", "call", "established", "r1", 60, int(left), 60)
+            for i, left in enumerate(rng.binomial(60, 0.12, 40))
+        ]
+        marked += any(r.is_above_others for r in touchpoint_outcomes((), cells, (), 10) if r.region_id != ALL)
+    # Whoever marks each p below 0.05 marks somebody in nearly every one of these worlds.
+    assert marked <= 5
+
+
+def test_revenue_at_risk_is_what_they_pay_times_the_shrunken_share():
+    money = [Revenue("billing", "call", "established", "r1", 80, 40_000.0),
+             Revenue("billing", "call", "established", "r2", 4, 9_000.0)]  # fmt: skip
+    rows = outcomes_of(departures((100, 40), (400, 40)), money)
+    first, second, total = (rows["billing", "established", region] for region in ("r1", "r2", ALL))
+    assert first.revenue_at_risk_rub is None, "with the total it would give the four away"
+    assert (second.revenue_refusal, second.refusal_reason, second.n_earning) == ("small_cell", None, 4)
+    assert total.revenue_at_risk_rub == pytest.approx(49_000 * total.shrunken_share_left)
+    (alone,) = [r for r in touchpoint_outcomes((), departures((50, 5)), money[:1], 10) if r.region_id == "r1"]
+    assert alone.revenue_at_risk_rub == pytest.approx(40_000 * alone.shrunken_share_left)
+
+
+def test_edge_73_outcomes_of_three_episodes_or_one_party_are_hidden_with_a_complement():
+    rows = outcomes_of(departures((100, 40), (400, 40), (50, 2), (3, 3)))
+    hidden = {key[2] for key, row in rows.items() if row.refusal_reason == "small_cell"}
+    assert hidden == {"r4", "r3"}
+    row = rows["billing", "established", "r4"]
+    assert (row.n_mature, row.share_left, row.ci_low, row.q_value, row.is_above_others) == (3, *[None] * 4)
+    company = [Departures("billing", "call", "established", "r1", 40, 4, 1)]
+    assert {r.refusal_reason for r in touchpoint_outcomes((), company, (), 10)} == {"small_cell"}
+
+
+def test_edge_74_a_touchpoint_without_mature_episodes_has_no_share():
+    key = ("roaming", "call", "established", "r1")
+    rows = outcomes_of(departures((100, 4)), [Revenue(*key, 30, 9_000.0)], keys=[key])
+    row = rows["roaming", "established", "r1"]
+    assert (row.n_mature, row.shrunken_share_left, row.refusal_reason) == (0, None, "zero_denominator")
+    assert (row.n_earning, row.revenue_at_risk_rub, row.revenue_refusal) == (30, None, "zero_denominator")
+    assert list(touchpoint_outcomes((), (), (), 10)) == []

@@ -114,9 +114,58 @@ counted as (
         (select count(*) from {{ ref('int_calendars_wanted') }}) as expected_rows
     union all
     select
+        'survival_curves' as mart,
+        (select count(*) from {{ ref('survival_curves') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'survival_curves') }}) as expected_rows
+    union all
+    select
+        'closed_but_lost' as mart,
+        (select count(*) from {{ ref('closed_but_lost') }}) as mart_rows,
+        (
+            select count(*)
+            from {{ ref('int_episode_closings') }}
+            where is_lost
+        ) as expected_rows
+    union all
+    select
+        'case_review_blinded' as mart,
+        (select count(*) from {{ ref('case_review_blinded') }}) as mart_rows,
+        (select count(*) from {{ ref('case_review') }}) as expected_rows
+    union all
+    select
+        'case_review_findings' as mart,
+        (select count(*) from {{ ref('case_review_findings') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'case_review_findings') }}) as expected_rows
+    union all
+    select
+        'fct_surveys' as mart,
+        (select count(*) from {{ ref('fct_surveys') }}) as mart_rows,
+        (select count(*) from {{ ref('int_survey_answers') }}) as expected_rows
+    union all
+    select
+        'survey_gaps' as mart,
+        (select count(*) from {{ ref('survey_gaps') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'survey_gaps') }}) as expected_rows
+    union all
+    select
         'touchpoints' as mart,
         (select count(*) from {{ ref('touchpoints') }}) as mart_rows,
         (select count(*) from {{ source('outcomes', 'touchpoints') }}) as expected_rows
+    union all
+    select
+        'action_exposure' as mart,
+        (select count(*) from {{ ref('action_exposure') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'action_exposure') }}) as expected_rows
+    union all
+    select
+        'partners' as mart,
+        (select count(*) from {{ ref('partners') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'partners') }}) as expected_rows
+    union all
+    select
+        'firefighters' as mart,
+        (select count(*) from {{ ref('firefighters') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'firefighters') }}) as expected_rows
     union all
     select
         'stress_replay' as mart,
@@ -132,6 +181,21 @@ counted as (
         'escalations' as mart,
         (select count(*) from {{ ref('escalations') }}) as mart_rows,
         (select count(*) from {{ ref('int_sensitive_rises') }}) as expected_rows
+    union all
+    select
+        'action_audit' as mart,
+        (select count(*) from {{ ref('action_audit') }}) as mart_rows,
+        (select count(*) from {{ ref('int_audit_steps') }}) as expected_rows
+    union all
+    select
+        'promises' as mart,
+        (select count(*) from {{ ref('promises') }}) as mart_rows,
+        (select count(*) from {{ ref('int_promises') }}) as expected_rows
+    union all
+    select
+        'service_principles' as mart,
+        (select count(*) from {{ ref('service_principles') }}) as mart_rows,
+        (select count(*) from {{ source('outcomes', 'service_principles') }}) as expected_rows
     union all
     select
         'private_subscription_contacts' as mart,

@@ -1,6 +1,10 @@
-"""The cells that outcomes are published for: level x segment with their totals, and how mature each is."""
+"""The cells that outcomes are published for, and how mature each is.
 
-from collections.abc import Iterable
+A table of cells has one or two axes and its totals: level x segment, or the members of one breakdown (topic, team,
+month...), whose total is that of level x segment.
+"""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,42 +14,70 @@ from retention.outcomes.suppression import ALL, Cell, hidden_cells
 
 LEVELS = ("L1", "L2", "L3a", "L3b", "L3c", "L3d")
 SEGMENTS = ("mass", "vip", "corporate", "unknown")
+NO_BREAKDOWN = "none"
+#: Columns of the frames that tables are also split by, one at a time. Team and vendor are those first assigned; the
+#: month (Moscow) is the one in which the episode or contact began.
+BREAKDOWNS = ("topic", "region", "product", "team", "vendor", "sourcing", "month")
 SECONDS_PER_DAY = 86_400
 
 Positions = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+#: Members of an axis, and of each row the code: 1 + the place of its member.
+Axis = tuple[Sequence[str], npt.NDArray[np.int32]]
+
+
+def tables(frame: pd.DataFrame) -> Iterator[tuple[str, dict[Cell, Positions]]]:
+    """Every table of a frame: (NO_BREAKDOWN, level x segment) first, then (breakdown, cells (member, ALL)) of each."""
+    yield NO_BREAKDOWN, split(frame["level"], frame["segment"])
+    for breakdown in BREAKDOWNS:
+        yield breakdown, split_by(frame[breakdown])
 
 
 def split(level: pd.Series, segment: pd.Series) -> dict[Cell, Positions]:
-    """Row positions of every cell: known levels and segments, whatever else occurs, and 'all' on either axis.
+    """Row positions of level x segment: known ones, whatever else occurs, and 'all' on either axis.
 
     A cell without rows is there with no positions: a zero denominator is published, not left out.
     """
-    levels = _with_known(level, LEVELS)
-    segments = _with_known(segment, SEGMENTS)
-    level_code = pd.Index(levels).get_indexer(pd.Index(level)) + 1
-    segment_code = pd.Index(segments).get_indexer(pd.Index(segment)) + 1
-    cells: dict[Cell, Positions] = {}
-    width = len(segments) + 1
-    # One sort a breakdown: the code of a total is 0, so a level's total is the cell (level, 0).
-    for by_level, by_segment in ((1, 1), (1, 0), (0, 1), (0, 0)):
-        code = (level_code * by_level * width + segment_code * by_segment).astype(np.int32)
-        order = np.argsort(code, kind="stable")
-        ordered = code[order]
-        for i, level_name in enumerate(levels, 1) if by_level else ((0, ALL),):
-            for j, segment_name in enumerate(segments, 1) if by_segment else ((0, ALL),):
-                low, high = np.searchsorted(ordered, [i * width + j, i * width + j + 1])
-                cells[level_name, segment_name] = order[low:high]
-    return cells
+    return _split(_coded(level, LEVELS), _coded(segment, SEGMENTS))
+
+
+def split_by(member: pd.Series) -> dict[Cell, Positions]:
+    """Row positions of each member that occurs, under (member, 'all'), and of all rows."""
+    return _split(_coded(member, ()), ((), np.zeros(len(member), dtype=np.int32)))
 
 
 def split_by_segment(segment: pd.Series, chosen: Flags) -> dict[Cell, Positions]:
     """Row positions by segment and in total of the rows that `chosen` flags, under level 'all'."""
     rows = np.flatnonzero(chosen)
-    names = segment.to_numpy(dtype=object)[rows]
-    cells = {(ALL, name): rows[names == name] for name in _with_known(segment, SEGMENTS)}
-    cells[ALL, ALL] = rows
+    found = _split(((), np.zeros(len(rows), dtype=np.int32)), _coded(segment.iloc[rows], SEGMENTS))
+    return {cell: rows[positions] for cell, positions in found.items()}
+
+
+def _split(first: Axis, second: Axis) -> dict[Cell, Positions]:
+    """Row positions of the cells of two axes; one without members has its total only."""
+    (members, code), (others, other_code) = first, second
+    cells: dict[Cell, Positions] = {}
+    width = len(others) + 1
+    # One sort a margin: the code of a total is 0, so a level's total is the cell (level, 0).
+    for by_first in (1, 0) if members else (0,):
+        for by_second in (1, 0) if others else (0,):
+            codes = code * (by_first * width) + other_code * by_second
+            order = np.argsort(codes, kind="stable")
+            ordered = codes[order]
+            for i, member in enumerate(members, 1) if by_first else ((0, ALL),):
+                for j, other in enumerate(others, 1) if by_second else ((0, ALL),):
+                    low, high = np.searchsorted(ordered, [i * width + j, i * width + j + 1])
+                    cells[member, other] = order[low:high]
     return cells
+
+
+def _coded(values: pd.Series, known: Sequence[str]) -> Axis:
+    """The known members and then any other that occurs, sorted, so that nothing falls out of the totals' parts."""
+    found = pd.Categorical(values)
+    used = found.categories[np.unique(found.codes)]
+    members = [*known, *sorted(set(used) - set(known))]
+    places = np.array([members.index(name) + 1 if name in used else 0 for name in found.categories], dtype=np.int32)
+    return members, places[found.codes] if len(places) else np.zeros(len(values), dtype=np.int32)
 
 
 def maturity(is_mature: Flags) -> str:
@@ -67,9 +99,3 @@ def suppressed(party: npt.NDArray[np.int64], cells: dict[Cell, Positions], min_c
         if len(rows) and (len(rows) < min_cell_n or (party[rows] == party[rows[0]]).all())
     }
     return hidden_cells(sizes, small)
-
-
-def _with_known(values: pd.Series, known: Iterable[str]) -> list[str]:
-    """The known values and then any other that occurs, sorted, so that nothing falls out of the totals' parts."""
-    known = list(known)
-    return known + sorted(set(values.unique()) - set(known))

@@ -5,7 +5,7 @@ A variant says which voluntary kinds count and how long after an instant they ar
 members to its own administrative limit, never to a subscriber's own last activity.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,20 +73,37 @@ def follow_up(episodes: pd.DataFrame, variant: str) -> tuple[npt.NDArray[np.floa
 def estimate_survival(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[SurvivalRow]:
     """Every variant, estimator, cell and horizon of index episodes (columns: see frames.EPISODE_COLUMNS)."""
     for variant, estimators in ESTIMATORS.items():
-        duration, cause = follow_up(episodes, variant)
-        # In order of time once, so that every cell's rows are, and its arrays are walked instead of jumped about in.
-        order = np.argsort(duration, kind="stable")
-        duration, cause = duration[order], cause[order]
-        limit = episodes["followed_any_s" if variant == "left_any" else "followed_order_s"].to_numpy()[order]
-        party = episodes["party"].to_numpy()[order]
-        everyone = split(episodes["level"].iloc[order], episodes["segment"].iloc[order])
-        followed = {cell: rows[limit[rows] > 0] for cell, rows in everyone.items()}
-        hidden = suppressed(party, followed, min_cell_n)
-        for cell, rows in followed.items():
-            statuses = {days: maturity(limit[everyone[cell]] >= days * SECONDS_PER_DAY) for days in HORIZONS_DAYS}
-            yield from _estimate_cell(
-                variant, estimators, cell, duration[rows], cause[rows], party[rows], statuses, cell in hidden
-            )
+        ordered = in_order(episodes, variant)
+        yield from estimate_cells(ordered, split(ordered["level"], ordered["segment"]), variant, estimators, min_cell_n)
+
+
+def in_order(episodes: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Episodes in order of time: so every cell's rows are, and its arrays are walked instead of jumped about in."""
+    duration, _ = follow_up(episodes, variant)
+    return episodes.iloc[np.argsort(duration, kind="stable")]
+
+
+def estimate_cells(
+    ordered: pd.DataFrame,
+    cells: Mapping[Cell, Positions],
+    variant: str,
+    estimators: tuple[tuple[str, str], ...],
+    min_cell_n: int,
+) -> Iterator[SurvivalRow]:
+    """These estimators of every cell and horizon; `level` and `segment` of the rows are the two axes of the cells.
+
+    ordered: episodes as `in_order` of the variant gives them. cells: positions of its rows.
+    """
+    duration, cause = follow_up(ordered, variant)
+    limit = ordered["followed_any_s" if variant == "left_any" else "followed_order_s"].to_numpy()
+    party = ordered["party"].to_numpy()
+    followed = {cell: rows[limit[rows] > 0] for cell, rows in cells.items()}
+    hidden = suppressed(party, followed, min_cell_n)
+    for cell, rows in followed.items():
+        statuses = {days: maturity(limit[cells[cell]] >= days * SECONDS_PER_DAY) for days in HORIZONS_DAYS}
+        yield from _estimate_cell(
+            variant, estimators, cell, duration[rows], cause[rows], party[rows], statuses, cell in hidden
+        )
 
 
 def _estimate_cell(

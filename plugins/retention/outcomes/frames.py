@@ -30,23 +30,39 @@ EPISODE_COLUMNS = {
     "followed_order_s": ("float64", "extract(epoch from knowable_until_order - level_reached_at)::float8"),
     "followed_any_s": ("float64", "extract(epoch from knowable_until_any - level_reached_at)::float8"),
     "is_own_words_3b": ("bool", "coalesce(is_own_words_3b, false)"),
+    "is_silent_30d": ("bool", "coalesce(is_silent_30d, false)"),
+    "is_silent_at_complaint": ("bool", "coalesce(is_silent_at_complaint, false)"),
+    "followed_usage_s": (
+        "float64",
+        "coalesce(extract(epoch from knowable_until_usage - level_reached_at)::float8, '-Infinity')",
+    ),
     "topic": ("code", "coalesce(topic, 'unknown')"),
     "region": ("code", "coalesce(region_id, 'unknown')"),
     "product": ("code", "coalesce(product, 'unknown')"),
     "team": ("code", "coalesce(first_team_id, 'unknown')"),
     "vendor": ("code", "coalesce(first_vendor_id, sourcing)"),
     "sourcing": ("code", "sourcing"),
+    "month": ("code", "to_char(started_at at time zone 'Europe/Moscow', 'YYYY-MM')"),
 }
+#: Read from int_repeat_contacts as contacts, beside the episode each belongs to.
 CONTACT_COLUMNS = {
-    "level": ("code", "coalesce(level, 'unknown')"),
-    "segment": ("code", "coalesce(segment, 'unknown')"),
-    "party": ("int64", "hashtextextended(coalesce(party_id, subscription_id), 0)"),
+    "level": ("code", "coalesce(contacts.level, 'unknown')"),
+    "segment": ("code", "coalesce(contacts.segment, 'unknown')"),
+    "party": ("int64", "hashtextextended(coalesce(contacts.party_id, contacts.subscription_id), 0)"),
     "has_repeat_7d": ("bool", "coalesce(has_repeat_7d, false)"),
     "has_repeat_30d": ("bool", "coalesce(has_repeat_30d, false)"),
     "is_window_7d_elapsed": ("bool", "coalesce(is_window_7d_elapsed, false)"),
     "is_window_30d_elapsed": ("bool", "coalesce(is_window_30d_elapsed, false)"),
     "is_first_contact": ("bool", "coalesce(is_first_contact, false)"),
+    "topic": ("code", "coalesce(contacts.topic, 'unknown')"),
+    "region": ("code", "coalesce(episodes.region_id, 'unknown')"),
+    "product": ("code", "coalesce(episodes.product, 'unknown')"),
+    "team": ("code", "coalesce(episodes.first_team_id, 'unknown')"),
+    "vendor": ("code", "coalesce(episodes.first_vendor_id, episodes.sourcing, 'unknown')"),
+    "sourcing": ("code", "coalesce(episodes.sourcing, 'unknown')"),
+    "month": ("code", "to_char(contacts.started_at at time zone 'Europe/Moscow', 'YYYY-MM')"),
 }
+
 #: Who left before complaining is in volumes, not in outcomes; whom the operator had already cut off cannot leave.
 NOT_LEFT = "not is_left_before"
 NOT_CUT_OFF = "(competing_at is null or competing_at >= level_reached_at)"
@@ -66,10 +82,9 @@ def read_episodes(conn: Connection, schema: str) -> pd.DataFrame:
     Raises ValueError when an episode does not say until when its outcome could be known, or is linked to a churn before
     it: any estimate would then be wrong. Nothing was written.
     """
-    frame = _read(
+    frame = read_frame(
         conn,
-        schema,
-        "int_episode_outcomes",
+        sql.Identifier(schema, "int_episode_outcomes"),
         "episode_id",
         EPISODE_COLUMNS,
         f"is_index and {NOT_LEFT} and {NOT_CUT_OFF}",
@@ -88,7 +103,10 @@ def read_episodes(conn: Connection, schema: str) -> pd.DataFrame:
 
 def read_contacts(conn: Connection, schema: str) -> pd.DataFrame:
     """Customer-initiated complaint contacts, from `schema`.int_repeat_contacts, one row each (CONTACT_COLUMNS)."""
-    return _read(conn, schema, "int_repeat_contacts", "contact_id", CONTACT_COLUMNS, "true")
+    source = sql.SQL("{} as contacts left join {} as episodes on contacts.episode_id = episodes.episode_id").format(
+        sql.Identifier(schema, "int_repeat_contacts"), sql.Identifier(schema, "int_episode_outcomes")
+    )
+    return read_frame(conn, source, "contact_id", CONTACT_COLUMNS, "true")
 
 
 def count_excluded(conn: Connection, schema: str) -> Excluded:
@@ -125,20 +143,24 @@ def read_min_cell_n(conn: Connection, as_of: datetime, output: str) -> int:
     return found[0]
 
 
-def _read(
-    conn: Connection, schema: str, table: str, key: str, columns: dict[str, tuple[str, str]], condition: str
+def read_frame(
+    conn: Connection, source: sql.Composable, key: str, columns: dict[str, tuple[str, str]], condition: str
 ) -> pd.DataFrame:
+    """The rows of `source` that meet `condition`, by a server-side cursor, a numeric column each.
+
+    columns: name -> (kind, SQL); of kind `code` a word comes as a categorical of 16 bits, else kind is a numpy type.
+    """
     # In order of the key: sums of floats depend on order in the last digit, and a rebuild must equal the original.
     query = sql.SQL('select {} from {} where {} order by {} collate "C"').format(
         sql.SQL(", ".join(expression for _, expression in columns.values())),
-        sql.Identifier(schema, table),
+        source,
         sql.SQL(condition),
         sql.Identifier(key),
     )
     codes: dict[str, dict[str, int]] = {name: {} for name, (kind, _) in columns.items() if kind == "code"}
     # The empty first chunk gives each column its type when there are no rows at all.
     chunks = {name: [np.empty(0, "int16" if kind == "code" else kind)] for name, (kind, _) in columns.items()}
-    with conn.cursor(name=f"read_{table}") as cur:
+    with conn.cursor(name=f"read_by_{key}") as cur:
         cur.itersize = CHUNK_ROWS
         cur.execute(query)
         while rows := cur.fetchmany(CHUNK_ROWS):

@@ -10,16 +10,35 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retention.outcomes.cells import SECONDS_PER_DAY, Flags, Positions, maturity, split, split_by_segment, suppressed
-from retention.outcomes.estimates import HORIZONS_DAYS, VOLUNTARY, SurvivalRow, follow_up
+from retention.outcomes.cells import (
+    NO_BREAKDOWN,
+    SECONDS_PER_DAY,
+    Flags,
+    Positions,
+    maturity,
+    split,
+    split_by,
+    split_by_segment,
+    suppressed,
+    tables,
+)
+from retention.outcomes.estimates import (
+    HORIZONS_DAYS,
+    VOLUNTARY,
+    SurvivalRow,
+    estimate_cells,
+    follow_up,
+    in_order,
+)
 from retention.outcomes.intervals import clustered_wilson
 from retention.outcomes.suppression import ALL, Cell
 
-NO_BREAKDOWN = "none"
 REPEAT_WINDOWS_DAYS = (7, 30)
 #: A subscriber who left and is back counts as restored when the return comes within 180 days of leaving and there is
 #: revenue 30 to 60 days after it (DEFINITIONS 5.2); so the fate of a leaver is known 240 days on.
 RETURN_WITHIN_DAYS, REVENUE_UNTIL_DAYS = 180, 60
+#: By whom the case was handled, beside level x segment: restored subscribers are too few for finer breakdowns.
+RESTORED_BREAKDOWNS = ("vendor", "sourcing")
 
 #: Metrics read off the survival estimates: name by (variant, estimator, cause).
 SURVIVAL_METRICS = {
@@ -40,9 +59,11 @@ METRICS = (
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One row of outcomes.retention_metrics. `value` and `numerator` are NULL exactly when there is a refusal.
+    """One row of outcomes.retention_metrics. `value` is NULL exactly when there is a refusal, `numerator` also
+    where nothing was counted as such (differences, standardised rates).
 
-    The level x segment table has no breakdown; in a breakdown (topic, team, sourcing...) `member` says which.
+    The level x segment table has no breakdown; in a breakdown (topic, team, month...) `member` says which, and the
+    total is the cell without a breakdown.
     """
 
     metric: str
@@ -70,23 +91,27 @@ def measure(
     min_cell_n: cells with fewer rows are suppressed together with their complements.
     """
     yield from survival_metrics(estimates)
+    yield from left_by_breakdown(episodes, min_cell_n)
     yield from contact_metrics(contacts, min_cell_n)
     yield from saved_metrics(episodes, min_cell_n)
     yield from returned_metrics(episodes, min_cell_n)
 
 
-def survival_metrics(estimates: Iterable[SurvivalRow]) -> Iterator[MetricRow]:
+def survival_metrics(estimates: Iterable[SurvivalRow], breakdown: str = NO_BREAKDOWN) -> Iterator[MetricRow]:
     """Share left and survival, as estimated. The numerator is what was seen, so it is less than value x n when some
     members are young; for survival it is the members seen to stay to the horizon.
+
+    In a breakdown the estimates' level is the member.
     """
     for row in estimates:
         metric = SURVIVAL_METRICS.get((row.variant, row.estimator, row.cause))
         if metric is None:
             continue
+        level, segment, member = place_of(breakdown, (row.level, row.segment))
         yield MetricRow(
             metric=metric,
-            level=row.level,
-            segment=row.segment,
+            level=level,
+            segment=segment,
             horizon_days=row.horizon_days,
             numerator=row.at_risk if metric == "survival" else row.events,
             denominator=row.n,
@@ -97,30 +122,43 @@ def survival_metrics(estimates: Iterable[SurvivalRow]) -> Iterator[MetricRow]:
             maturity_status=row.maturity_status,
             method=row.estimator,
             refusal_reason=row.refusal_reason,
+            breakdown=breakdown,
+            member=member,
         )
+
+
+def left_by_breakdown(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
+    """Share left, of either variant, by each breakdown."""
+    estimator = (("aalen_johansen", "voluntary"),)
+    for variant in ("left_any", "left_by_order"):
+        ordered = in_order(episodes, variant)
+        for breakdown, cells in tables(ordered):
+            if breakdown != NO_BREAKDOWN:
+                found = estimate_cells(ordered, cells, variant, estimator, min_cell_n)
+                # The total is the cell without a breakdown; here it guards the small ones.
+                yield from survival_metrics((row for row in found if row.level != ALL), breakdown)
 
 
 def contact_metrics(contacts: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
     """Repeat-contact rate at 7 and 30 days among contacts whose window has elapsed; first-contact resolution."""
-    cells = split(contacts["level"], contacts["segment"])
     party = contacts["party"].to_numpy()
-    for days in REPEAT_WINDOWS_DAYS:
-        has_repeat = contacts[f"has_repeat_{days}d"].to_numpy()
-        is_elapsed = contacts[f"is_window_{days}d_elapsed"].to_numpy()
-        yield from _shares("repeat_contact_rate", days, cells, has_repeat, is_elapsed, is_elapsed, party, min_cell_n)
-    days = REPEAT_WINDOWS_DAYS[-1]
     is_first = contacts["is_first_contact"].to_numpy()
-    first_cells = {cell: rows[is_first[rows]] for cell, rows in cells.items()}
-    yield from _shares(
-        "first_contact_resolution", days, first_cells, ~has_repeat, is_elapsed, is_elapsed, party, min_cell_n
-    )
+    for breakdown, cells in tables(contacts):
+        for days in REPEAT_WINDOWS_DAYS:
+            has_repeat = contacts[f"has_repeat_{days}d"].to_numpy()
+            is_elapsed = contacts[f"is_window_{days}d_elapsed"].to_numpy()
+            flags = (is_elapsed, is_elapsed, party, min_cell_n)
+            yield from shares("repeat_contact_rate", days, cells, has_repeat, *flags, breakdown)
+        first_cells = {cell: rows[is_first[rows]] for cell, rows in cells.items()}
+        yield from shares("first_contact_resolution", days, first_cells, ~has_repeat, *flags, breakdown)
 
 
 def saved_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
     """Saved among those who meant to leave: still there at start + h, of the episodes old enough to judge.
 
     3a and the subscriber's own 3b apart (who gave an order is 3a, whatever else was said), by segment (the level is in
-    the metric's name). Someone whom the operator cut off (debt, fraud, death) did not leave, but was not saved either.
+    the metric's name) and by RESTORED_BREAKDOWNS. Someone whom the operator cut off (debt, fraud, death) did not leave,
+    but was not saved either. Observed, never incremental: most would have stayed in any case.
     """
     level = episodes["level"].to_numpy(dtype=object)
     party = episodes["party"].to_numpy()
@@ -128,21 +166,22 @@ def saved_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow
     duration, cause = follow_up(episodes, "left_any")
     own_words = episodes["is_own_words_3b"].to_numpy()
     for metric, chosen in (("saved_3a", level == "L3a"), ("saved_3b", (level == "L3b") & own_words)):
-        cells = split_by_segment(episodes["segment"], chosen)
-        for days in HORIZONS_DAYS:
-            horizon = days * SECONDS_PER_DAY
-            has_ended = (cause > 0) & (duration < horizon)
-            is_mature = limit >= horizon
-            yield from _shares(metric, days, cells, ~has_ended, is_mature, is_mature, party, min_cell_n)
+        split_cells = {breakdown: split_by(episodes[breakdown]) for breakdown in RESTORED_BREAKDOWNS}
+        found = {b: {cell: rows[chosen[rows]] for cell, rows in cells.items()} for b, cells in split_cells.items()}
+        for breakdown, cells in {NO_BREAKDOWN: split_by_segment(episodes["segment"], chosen), **found}.items():
+            for days in HORIZONS_DAYS:
+                horizon = days * SECONDS_PER_DAY
+                has_ended = (cause > 0) & (duration < horizon)
+                is_mature = limit >= horizon
+                yield from shares(metric, days, cells, ~has_ended, is_mature, is_mature, party, min_cell_n, breakdown)
 
 
 def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
     """Won back (left by order or port) and reactivated (left by inactivity), by when the first churn came: [0, h).
 
-    Denominator: churns, each once, whose 180 days to return and 60 to earn have elapsed. A churn that follows two index
-    episodes belongs to the later one.
+    Denominator: churns, each once, whose 180 days to return and 60 to earn have elapsed. A churn that follows several
+    index episodes belongs to the latest.
     """
-    cells = split(episodes["level"], episodes["segment"])
     party = episodes["party"].to_numpy()
     duration, cause = follow_up(episodes, "left_any")
     by_order = episodes["is_order_churn"].to_numpy()
@@ -150,7 +189,9 @@ def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[Metric
     since_churn = episodes["return_s"].to_numpy()
     is_back = (since_churn < RETURN_WITHIN_DAYS * SECONDS_PER_DAY) & episodes["has_return_revenue"].to_numpy()
     fate_after = (RETURN_WITHIN_DAYS + REVENUE_UNTIL_DAYS) * SECONDS_PER_DAY
-    is_own = _is_latest_of_its_churn(episodes)
+    is_own = _has_its_own_churn(episodes)
+    found = {breakdown: split_by(episodes[breakdown]) for breakdown in RESTORED_BREAKDOWNS}
+    tables_of_cells = {NO_BREAKDOWN: split(episodes["level"], episodes["segment"]), **found}
     for metric, is_kind in (("won_back", by_order), ("reactivated", ~by_order)):
         is_churn = (cause == VOLUNTARY) & is_kind & is_own
         is_judged = is_churn & (limit - duration >= fate_after)
@@ -160,21 +201,29 @@ def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[Metric
             # Nothing more can come of an episode when its horizon and the fate of a churn within it have passed.
             is_settled = limit >= horizon + fate_after
             is_settled |= is_counted | (is_churn & (duration >= horizon))
-            yield from _shares(metric, days, cells, is_back, is_counted, is_settled, party, min_cell_n)
+            for breakdown, cells in tables_of_cells.items():
+                yield from shares(metric, days, cells, is_back, is_counted, is_settled, party, min_cell_n, breakdown)
 
 
-def _is_latest_of_its_churn(episodes: pd.DataFrame) -> Flags:
-    """Flags, among episodes followed by one and the same churn, the one that started last."""
-    churned = episodes.loc[episodes["churn_s"].notna(), ["subscription", "started_s", "churn_s"]]
-    # Milliseconds: the sum of two float seconds is exact to less than a microsecond.
-    churned["churned_ms"] = ((churned["started_s"] + churned["churn_s"]) * 1000).round()
-    is_earlier = churned.sort_values("started_s", kind="stable").duplicated(["subscription", "churned_ms"], keep="last")
-    is_latest = np.zeros(len(episodes), dtype=bool)
-    is_latest[is_earlier.index[~is_earlier]] = True
-    return is_latest
+def _has_its_own_churn(episodes: pd.DataFrame) -> Flags:
+    """Flags, among a subscription's episodes that one churn follows, the one that started last.
+
+    Whoever is gone cannot leave again: without a return before the churn after the next episode, both are the same.
+    Their instants may differ, for who was silent at a complaint is counted as leaving a second after it.
+    """
+    columns = ["subscription", "started_s", "churn_s", "return_s"]
+    churned = episodes.loc[episodes["churn_s"].notna(), columns].sort_values("started_s", kind="stable")
+    # Milliseconds: the sum of float seconds is exact to less than a microsecond.
+    churned_ms = ((churned["started_s"] + churned["churn_s"]) * 1000).round()
+    returned_ms = ((churned["started_s"] + churned["churn_s"] + churned["return_s"]) * 1000).round()
+    next_churned_ms = churned_ms.groupby(churned["subscription"]).shift(-1)
+    is_own = next_churned_ms.isna() | (returned_ms <= next_churned_ms)
+    flags = np.zeros(len(episodes), dtype=bool)
+    flags[is_own.index[is_own]] = True
+    return flags
 
 
-def _shares(
+def shares(
     metric: str,
     days: int,
     cells: dict[Cell, Positions],
@@ -183,11 +232,18 @@ def _shares(
     is_mature: Flags,
     party: Positions,
     min_cell_n: int,
+    breakdown: str = NO_BREAKDOWN,
 ) -> Iterator[MetricRow]:
-    """A share of rows for every cell: successes / counted, with the party-clustered Wilson interval."""
+    """A share of rows for every cell: successes / counted, with the party-clustered Wilson interval.
+
+    In a breakdown the total guards the small cells, and is published without a breakdown only.
+    """
     counted = {cell: rows[is_counted[rows]] for cell, rows in cells.items()}
     hidden = suppressed(party, counted, min_cell_n)
     for cell, rows in counted.items():
+        if breakdown != NO_BREAKDOWN and cell == (ALL, ALL):
+            continue
+        level, segment, member = place_of(breakdown, cell)
         n = len(rows)
         status = maturity(is_mature[cells[cell]])
         refusal = None
@@ -195,12 +251,17 @@ def _shares(
             refusal = "small_cell"
         elif not n:
             refusal = "immature" if status == "immature" else "zero_denominator"
-        key = (metric, *cell, days)
+        key, place = (metric, level, segment, days), (breakdown, member)
         if refusal is not None:
-            yield MetricRow(*key, None, n, None, None, None, n, status, "share", refusal)
+            yield MetricRow(*key, None, n, None, None, None, n, status, "share", refusal, *place)
             continue
         interval = clustered_wilson(is_success[rows], pd.factorize(party[rows])[0])
         assert interval is not None, "a cell with one party is suppressed"
         successes = int(is_success[rows].sum())
         low, high = interval.low, interval.high
-        yield MetricRow(*key, successes, n, successes / n, low, high, n, status, "share", None)
+        yield MetricRow(*key, successes, n, successes / n, low, high, n, status, "share", None, *place)
+
+
+def place_of(breakdown: str, cell: Cell) -> tuple[str, str, str]:
+    """Level, segment and member of a cell of a table."""
+    return (*cell, ALL) if breakdown == NO_BREAKDOWN else (ALL, ALL, cell[0])

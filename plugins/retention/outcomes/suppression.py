@@ -37,6 +37,9 @@ def hidden_cells(sizes: Mapping[Cell, int], small: set[Cell]) -> set[Cell]:
             line for line in lines if exposed & set(line)
         ]
         shown = {cell for cell, n in sizes.items() if n > 0 and cell not in hidden}
+        if not shown:
+            # A line without its total gives nothing away, however few it has.
+            break
         beside = {cell for line in giving for cell in line if cell in shown}
         # Parts before totals at equal size: the total is what most readers need.
         hidden.add(min(beside or shown, key=lambda cell: (sizes[cell], cell.count(ALL), cell)))

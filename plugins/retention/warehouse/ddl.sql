@@ -450,6 +450,17 @@ create table if not exists ops.late_rows (
     primary key (batch_id, table_name)
 );
 
+-- The same by month (Moscow) of what the rows tell, and what was merged: which cohorts a night may have changed, and
+-- why (mart restatements). merge: tickets merged or unmerged, subscriptions with another holder; in the night's month.
+create table if not exists ops.past_changes (
+    batch_id bigint not null references ops.batches,
+    table_name text not null,
+    what text not null check (what in ('about_past', 'merge')),
+    month_on date not null,
+    rows bigint not null,
+    primary key (batch_id, table_name, what, month_on)
+);
+
 -- How many rejects are open, for those who may not read the rows.
 create or replace view ops.reject_counts as
 select
@@ -635,6 +646,27 @@ alter table ops.alerts add column if not exists about text not null default 'nig
 
 reset role;
 
+-- What reviewers of cases found (docs/review.md). Only added to: the table is the database owner's, nobody who logs in
+-- may change or delete a row. Codes, no words: free text would hold personal data. recorded_at is the server's, so that
+-- a rebuild of a past night sees what that night saw; of one reviewer's rows on a case the latest counts.
+create schema if not exists reviews;
+create table if not exists reviews.case_decisions (
+    decision_id bigint generated always as identity primary key,
+    week_on date not null,
+    case_number integer not null,
+    reviewer text not null check (reviewer ~ '^[a-z0-9_-]{1,20}$'),
+    cause_code text not null check (cause_code ~ '^[a-z0-9_]{1,40}$'),
+    decision_code text not null check (decision_code ~ '^[a-z0-9_]{1,40}$'),
+    is_preventable boolean,
+    decided_at timestamptz not null,
+    recorded_at timestamptz not null default clock_timestamp()
+);
+create index if not exists case_decisions_by_case on reviews.case_decisions (week_on, case_number);
+grant usage on schema reviews to etl, analyst, reviewer;
+grant select on reviews.case_decisions to etl, analyst, reviewer;
+grant insert (week_on, case_number, reviewer, cause_code, decision_code, is_preventable, decided_at)
+on reviews.case_decisions to reviewer;
+
 -- Who may touch what: docs/adr/0010-roles-and-private-marts.md. Older installations lose what is not granted any more.
 revoke usage on schema ops from bi_reader;
 grant usage on schema ops to publisher, analyst;
@@ -651,7 +683,7 @@ begin
         grant usage, create on schema marts_a, marts_b to etl;
     end if;
 end $$;
-grant usage on schema marts to etl, analyst, bi_reader, outreach;
+grant usage on schema marts to etl, analyst, bi_reader, outreach, reviewer;
 grant usage on schema marts_private to outreach;
 revoke usage on schema seeds, staging, intermediate, outcomes from publisher;
 grant usage on schema seeds, staging, intermediate, touched, outcomes to analyst;

@@ -42,6 +42,11 @@ teams as (
     select * from {{ ref('stg_helpdesk__teams') }}
 ),
 
+owners as (
+    select * from {{ ref('int_episode_owners') }}
+    where team_id is not null and owner_kind <> 'common_queue'
+),
+
 -- What the CRM did not say yet cannot be known. Without any load of it nothing can.
 watermarks as (
     select
@@ -72,6 +77,23 @@ lags as (
     from churn_rules
 ),
 
+-- A helpdesk that names agents only: the team of the first one, as of then.
+ranked_owners as (
+    select
+        owners.*,
+        row_number() over (partition by episode_id order by valid_from) as owner_rank
+    from owners
+),
+
+assigned as (
+    select
+        episodes.episode_id,
+        coalesce(episodes.first_agent_id, ranked_owners.agent_id) as first_agent_id,
+        coalesce(episodes.first_team_id, ranked_owners.team_id) as first_team_id
+    from episodes
+    left join ranked_owners on episodes.episode_id = ranked_owners.episode_id and ranked_owners.owner_rank = 1
+),
+
 -- Every end of the subscription, seen from the episode.
 seen as (
     select
@@ -85,9 +107,16 @@ seen as (
         -- Service fails, revenue stops, then they complain: that is not leaving before the complaint.
         churn.kind = 'inactivity'
         and churn.churned_at <= episodes.started_at
-        and episodes.started_at < churn.known_at as is_silent_at_complaint
+        and episodes.started_at < churn.known_at as is_silent_at_complaint,
+        -- One of the two is known by its day alone, and both are of one day: nobody knows which came first.
+        churn.kind <> 'inactivity'
+        and (
+            {{ is_same_day_tie('churn.churned_at', 'episodes.started_at', 'subscriptions.time_zone') }}
+            or {{ is_same_day_tie('churn.churned_at', 'episodes.started_at', "'Europe/Moscow'") }}
+        ) as is_same_day_tie
     from episodes
     inner join churn on episodes.subscription_id = churn.subscription_id
+    inner join subscriptions on episodes.subscription_id = subscriptions.subscription_id
 ),
 
 departures as (
@@ -129,7 +158,9 @@ earlier as (
 ),
 
 left_before as (
-    select earlier.episode_id
+    select
+        earlier.episode_id,
+        earlier.is_same_day_tie
     from earlier
     where
         earlier.latest_rank = 1
@@ -140,7 +171,8 @@ left_before as (
 first_departures as (
     select
         episode_id,
-        min(departed_at) as departed_at
+        min(departed_at) as departed_at,
+        max(case when is_same_day_tie then 1 else 0 end) = 1 as is_same_day_tie
     from departures
     where started_at <= departed_at
     group by episode_id
@@ -318,6 +350,21 @@ first_returns as (
     group by ranked_returns.episode_id, ranked_returns.returned_at
 ),
 
+-- Prepaid with revenue in the 30 days after the level was reached. A month's row says its first and its last revenue:
+-- silence is never made longer than it was.
+earning as (
+    select distinct reached.episode_id
+    from reached
+    inner join episodes on reached.episode_id = episodes.episode_id and episodes.product = 'prepaid'
+    inner join {{ ref('stg_crm__usage_months') }} as staged
+        on
+            episodes.subscription_id = staged.subscription_id
+            and reached.level_reached_at <= coalesce(staged.last_revenue_at, staged.first_revenue_at)
+            and {{ add_days('reached.level_reached_at', 30) }} > coalesce(
+                staged.first_revenue_at, staged.last_revenue_at
+            )
+),
+
 own_words as (
     select distinct signals.episode_id
     from signals
@@ -347,8 +394,8 @@ select
     episodes.segment,
     episodes.product,
     episodes.region_id,
-    episodes.first_agent_id,
-    episodes.first_team_id,
+    assigned.first_agent_id,
+    assigned.first_team_id,
     teams.vendor_id as first_vendor_id,
     case
         when teams.team_id is null then 'unknown'
@@ -359,6 +406,7 @@ select
     episodes.started_at,
     reached.level_reached_at,
     left_before.episode_id is not null or reached.is_left_before_level as is_left_before,
+    coalesce(left_before.is_same_day_tie, first_departures.is_same_day_tie, false) as is_same_day_tie,
     voluntary.counted_at as churned_at,
     voluntary.kind as churn_kind,
     competing.counted_at as competing_at,
@@ -371,6 +419,8 @@ select
             then {{ add_days('least(watermarks.orders_until, watermarks.usage_until)', '-lags.inactivity_days') }}
         else {{ add_days('watermarks.orders_until', '-lags.order_days') }}
     end as knowable_until_any,
+    watermarks.usage_until as knowable_until_usage,
+    case when episodes.product = 'prepaid' then earning.episode_id is null end as is_silent_30d,
     indexed.episode_rank = 1 as is_index,
     own_words.episode_id is not null as is_own_words_3b,
     coalesce(voluntary.is_silent_at_complaint, false) as is_silent_at_complaint
@@ -379,8 +429,11 @@ cross join watermarks
 cross join lags
 inner join indexed on episodes.episode_id = indexed.episode_id
 inner join reached on episodes.episode_id = reached.episode_id
-left join teams on episodes.first_team_id = teams.team_id
+inner join assigned on episodes.episode_id = assigned.episode_id
+left join teams on assigned.first_team_id = teams.team_id
 left join left_before on episodes.episode_id = left_before.episode_id
+left join first_departures on episodes.episode_id = first_departures.episode_id
+left join earning on episodes.episode_id = earning.episode_id
 left join voluntary on episodes.episode_id = voluntary.episode_id
 left join competing on episodes.episode_id = competing.episode_id
 left join first_returns on episodes.episode_id = first_returns.episode_id

@@ -99,6 +99,17 @@ assignments as (
         ) as assignment_rank
     from ticket_events
     where kind in ('assignment', 'reassignment') and team_id is not null
+),
+
+priorities as (
+    select
+        ticket_id,
+        coalesce(from_value, to_value) as priority,
+        row_number() over (
+            partition by ticket_id order by event_at, coalesce(sequence, 0), ticket_event_id
+        ) as priority_rank
+    from ticket_events
+    where kind = 'priority' and coalesce(from_value, to_value) is not null
 )
 
 select
@@ -111,6 +122,7 @@ select
     tickets.topic_code,
     tickets.channel,
     tickets.priority,
+    coalesce(priorities.priority, tickets.priority) as first_priority,
     tickets.closure_code,
     tickets.opened_at,
     tickets.recorded_at,
@@ -133,3 +145,4 @@ left join roots on tickets.ticket_id = roots.ticket_id
 left join resolutions on tickets.ticket_id = resolutions.ticket_id
 left join counts on tickets.ticket_id = counts.ticket_id
 left join assignments on tickets.ticket_id = assignments.ticket_id and assignments.assignment_rank = 1
+left join priorities on tickets.ticket_id = priorities.ticket_id and priorities.priority_rank = 1

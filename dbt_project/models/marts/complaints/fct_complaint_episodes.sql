@@ -51,8 +51,8 @@ select
     episodes.first_channel,
     episodes.first_contact_id,
     episodes.first_ticket_id,
-    episodes.first_agent_id,
-    episodes.first_team_id,
+    coalesce(episodes.first_agent_id, outcomes.first_agent_id) as first_agent_id,
+    coalesce(episodes.first_team_id, outcomes.first_team_id) as first_team_id,
     cast(episodes.contact_count as bigint) as contact_count,
     cast(episodes.customer_contact_count as bigint) as customer_contact_count,
     cast(episodes.ticket_count as bigint) as ticket_count,
@@ -83,13 +83,25 @@ select
     outcomes.level as outcome_level,
     outcomes.level_reached_at as outcome_level_reached_at,
     outcomes.is_left_before,
+    outcomes.is_same_day_tie,
+    -- Of a tie the reading that the instants do not take; of all others there is one.
+    case
+        when outcomes.is_same_day_tie then not outcomes.is_left_before else outcomes.is_left_before
+    end as is_left_before_other_reading,
     outcomes.churned_at,
     outcomes.churn_kind,
     outcomes.competing_at,
     outcomes.competing_kind,
     outcomes.returned_at,
     outcomes.is_silent_at_complaint,
+    -- Whether revenue came is said only when all of its 30 days are known.
+    case
+        when {{ add_days('outcomes.level_reached_at', 30) }} <= outcomes.knowable_until_usage
+            then outcomes.is_silent_30d
+    end as is_silent_30d,
     outcomes.is_index,
+    outcomes.first_vendor_id,
+    outcomes.sourcing,
     outcomes.knowable_until_order,
     outcomes.knowable_until_any,
     run.as_of,

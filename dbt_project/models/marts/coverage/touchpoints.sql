@@ -11,6 +11,10 @@ policy as (
 
 measured as (
     select * from {{ source('outcomes', 'touchpoints') }}
+),
+
+departed as (
+    select * from {{ source('outcomes', 'touchpoint_outcomes') }}
 )
 
 select
@@ -32,6 +36,18 @@ select
     measured.ci_high,
     measured.touchpoint_rank,
     measured.refusal_reason,
+    departed.n_mature,
+    case when coalesce(departed.refusal_reason, '') <> 'small_cell' then departed.left_after end as left_after,
+    departed.share_left,
+    departed.shrunken_share_left,
+    departed.ci_low as share_left_ci_low,
+    departed.ci_high as share_left_ci_high,
+    departed.q_value,
+    departed.is_above_others,
+    departed.refusal_reason as outcome_refusal_reason,
+    departed.n_earning,
+    departed.revenue_at_risk_rub,
+    departed.revenue_refusal as revenue_refusal_reason,
     {{ day_start(shift_day(local_day('run.as_of', "'Europe/Moscow'"), '-policy.period_days'), "'Europe/Moscow'") }}
         as period_from,
     {{ day_start(local_day('run.as_of', "'Europe/Moscow'"), "'Europe/Moscow'") }} as period_to,
@@ -40,3 +56,10 @@ select
 from measured
 inner join run on measured.batch_id = run.batch_id
 inner join policy on {{ was_valid('policy', 'run.as_of') }}
+left join departed
+    on
+        measured.batch_id = departed.batch_id
+        and measured.topic = departed.topic
+        and measured.channel = departed.channel
+        and measured.stage = departed.stage
+        and measured.region_id = departed.region_id
