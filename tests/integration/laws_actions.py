@@ -9,6 +9,7 @@ ACTIONS = """
         ('technical', '1', 'L1 L2', 'network', 'diagnosis', true, date '2000-01-01'),
         ('threat', '1', 'L3a L3b', null, 'apology', true, '2000-01-01'),
         ('threat', '1', 'L3a L3b', null, 'offer', false, '2000-01-01'),
+        ('threat', '1', 'L3a', null, 'promise', true, '2000-01-01'),
         ('threat', '2', 'L3a L3b', null, 'handover', true, '2026-02-02'),
         ('legal_claim', '1', null, 'legal', 'diagnosis', true, '2000-01-01')
     ) as v (scenario, version, levels, topic_level_1, step, is_required, valid_from);
@@ -46,6 +47,7 @@ BREAKS = {
         "update marts_b.action_audit set is_sensitive = false where step = 'apology'",
         "insert into marts_b.action_audit values ('threat', 'handover', true, true)",
         "update seeds.scenario_steps set valid_from = '2000-01-01' where step = 'handover'",
+        "update seeds.scenario_steps set levels = 'L3a L3b' where step = 'promise'",
     ],
     "promises_are_conserved": [
         "delete from marts_b.promises where status = 'open'",

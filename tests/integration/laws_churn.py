@@ -19,7 +19,9 @@ CHURN = """
     insert into ops.loads (batch_id, table_name, is_forced, rows_read, rows_appended, keys_new, keys_deleted,
         rows_rejected, live_keys, contract_hash, reader, seconds)
     values (1, 'crm.usage_months', true, 2, 2, 2, 0, 0, 2, 'h', 'test', 0);
-    create table seeds.churn_rules as select 'inactivity' as kind, 90 as silence_days;
+    create table seeds.churn_rules as select 'inactivity' as kind, * from (values
+        (30, date '2000-01-01', date '2010-01-01'), (90, '2010-01-01', null)
+    ) as v (silence_days, valid_from, valid_to);
     alter table marts_b.fct_complaint_episodes add column if not exists subscription_id text default 's1';
     alter table marts_b.retention_metrics add column if not exists breakdown text default 'none',
         add column if not exists member text default 'all', add column if not exists level text default 'all',

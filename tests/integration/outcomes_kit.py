@@ -153,6 +153,7 @@ def plant(conn, schema="intermediate"):
                 "competing_at": ended if cause == 2 else None,
                 "knowable_until_order": ended if cause == 0 else AS_OF,
                 "knowable_until_any": ended if cause == 0 else AS_OF,
+                "knowable_until_usage": ended if cause == 0 else AS_OF,
                 "is_index": True,
                 "is_own_words_3b": False,
                 "topic": "billing" if i < 5 else "network",

@@ -7,7 +7,8 @@ from outcomes_kit import AS_OF, POLICY, START, plant, rows
 
 from retention.outcomes.track import track_outcomes
 
-#: In-house 10 of 200 easy cases and 160 of 800 hard ones left, at the vendor 48 of 800 and 44 of 200.
+#: In-house 10 of 200 easy cases and 160 of 800 hard ones left, at the vendor 48 of 800 and 44 of 200. Two cases that
+#: nobody was assigned are too few to show, and hide no partner.
 CASES = """
 insert into {schema}.int_cases_assigned
 select
@@ -16,7 +17,7 @@ select
     %(start)s, case when i <= gone then %(start)s::timestamptz + interval '10 days' end, null, %(until)s, 100
 from (values
     ('in_house', 't1', 'low', 200, 10), ('in_house', 't1', 'high', 800, 160),
-    ('outsourced', 't2', 'low', 800, 48), ('outsourced', 't2', 'high', 200, 44)
+    ('outsourced', 't2', 'low', 800, 48), ('outsourced', 't2', 'high', 200, 44), ('unknown', null, 'low', 2, 1)
 ) as v (sourcing, team, priority, n, gone)
 cross join lateral generate_series(1, n) as i
 """

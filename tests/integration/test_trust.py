@@ -121,11 +121,14 @@ def test_checks_are_told_without_keys(books: Publisher) -> None:
 
 def test_rows_that_came_late_and_rows_about_the_past_are_booked(books: Publisher) -> None:
     """helpdesk.contacts has both clocks; a first load, an on-time row and a deletion count nothing. By month of what
-    they tell, with what was merged: a subscription that has another holder, not one that is only written again.
+    they tell, with what was merged: a subscription that has another holder, not one that is only written again. A
+    version that says the same of the past, or a month of usage that goes on, is not about the past.
     """
     first = books.open(1)
     old = load(books, first, "helpdesk.contacts", 1)
     held = load(books, first, "crm.subscriptions", 1)
+    tickets, usage = load(books, first, "helpdesk.tickets", 1), load(books, first, "crm.usage_months", 1)
+    events = load(books, first, "helpdesk.ticket_events", 1)
     batches.set_current_run(books.etl, batches.get_batch(books.etl, first))
     batches.consume_loads(books.etl, first)
     assert book_late_rows(books.etl, first) == 0
@@ -157,17 +160,68 @@ def test_rows_that_came_late_and_rows_about_the_past_are_booked(books: Publisher
             " values (%s, %s, '2026-01-01 12:00Z', %s, 'u')",
             subscription_id, party_id, load_id,
         )  # fmt: skip
+    do(books, "create table intermediate.int_episodes (subscription_id text, started_at timestamptz)")
+    do(
+        books,
+        "insert into intermediate.int_episodes values"
+        " ('s2', '2025-07-05Z'), ('s2', '2026-01-02Z'), ('s1', '2025-06-05Z')",
+    )
+    written = load(books, second, "helpdesk.tickets", 1)
+    for load_id, ticket_id, opened_at, state, topic, root in [
+        (tickets, "t1", "2025-10-05Z", "open", "a", None),
+        (tickets, "t2", "2025-09-05Z", "open", "a", None),
+        (tickets, "t3", "2025-08-05Z", "open", "a", None),
+        (written, "t1", "2025-10-05Z", "closed", "a", None),  # answered: its log tells when
+        (written, "t2", "2025-09-05Z", "open", "b", None),  # about something else than was thought
+        (written, "t3", "2025-08-05Z", "open", "a", "t1"),
+    ]:
+        do(
+            books,
+            "insert into raw.helpdesk__tickets (ticket_id, opened_at, status, topic_code, merged_into_ticket_id,"
+            " updated_at, _load_id) values (%s, %s, %s, %s, %s, '2026-01-01 12:00Z', %s)",
+            ticket_id, opened_at, state, topic, root, load_id,
+        )  # fmt: skip
+    logged = load(books, second, "helpdesk.ticket_events", 1, 2)
+    for load_id, event_id, ticket_id, kind, value in [
+        (events, "e0", "t2", "merge", "t1"), (logged, "e1", "t3", "merge", "t1"), (logged, "e2", "t2", "status", "t2"),
+    ]:  # fmt: skip
+        do(
+            books,
+            "insert into raw.helpdesk__ticket_events (ticket_event_id, ticket_id, kind, to_value, event_at,"
+            " recorded_at, _load_id) values (%s, %s, %s, %s, '2026-01-01 12:00Z', '2026-01-01 12:00Z', %s)",
+            event_id, ticket_id, kind, value, load_id,
+        )  # fmt: skip
+    used = load(books, second, "crm.usage_months", 1, 3)
+    for load_id, month_on, revenue_at, roubles in [
+        (usage, "2025-10-01", "2025-10-09Z", 1),
+        (usage, "2025-11-01", "2025-11-09Z", 1),
+        (used, "2025-10-01", "2025-10-09Z", 2),  # roubles alone
+        (used, "2025-11-01", "2025-11-10Z", 1),
+        (used, "2026-01-01", "2026-01-01 12:00Z", 1),  # goes on
+    ]:
+        do(
+            books,
+            "insert into raw.crm__usage_months (subscription_id, month_on, last_revenue_at, revenue_rub, updated_at,"
+            " _load_id) values ('s1', %s, %s, %s, '2026-01-01 12:00Z', %s)",
+            month_on, revenue_at, roubles, load_id,
+        )  # fmt: skip
     batches.set_current_run(books.etl, batches.get_batch(books.etl, second))
     batches.consume_loads(books.etl, second)
     for _ in range(2):
         assert book_late_rows(books.etl, second) == 1
-    assert books.rows("select * from ops.late_rows where rows_about_past > 0", "etl") == [
-        (second, "helpdesk.contacts", 1, 2)
+    assert books.rows("select * from ops.late_rows where rows_about_past > 0 order by table_name", "etl") == [
+        (second, "helpdesk.contacts", 1, 2),
+        (second, "helpdesk.tickets", 0, 3),
     ]
-    told = "select table_name, what, month_on::text, rows from ops.past_changes where batch_id = %s order by 1"
+    told = "select table_name, what, month_on::text, rows from ops.past_changes where batch_id = %s order by 1, 2, 3"
     assert books.rows(told.replace("%s", str(second)), "etl") == [
-        ("crm.subscriptions", "merge", "2026-01-01", 1),
+        ("crm.subscriptions", "merge", "2025-07-01", 1),
+        ("crm.usage_months", "about_past", "2025-11-01", 1),
         ("helpdesk.contacts", "about_past", "2025-12-01", 2),
+        ("helpdesk.ticket_events", "merge", "2025-08-01", 1),
+        ("helpdesk.ticket_events", "merge", "2025-10-01", 1),
+        ("helpdesk.tickets", "about_past", "2025-09-01", 1),
+        ("helpdesk.tickets", "merge", "2025-08-01", 1),
     ]
 
 

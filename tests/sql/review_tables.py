@@ -100,6 +100,7 @@ def plant_lives(planted: Planted, subscribers: int, seed: int) -> dict[str, str]
                 "segment": chance.choice(["mass", "mass", "vip", None]), "product": product, "level": level,
                 "started_at": reached, "level_reached_at": reached, "is_own_words_3b": chance.random() < 0.7,
                 "knowable_until_order": AS_OF - timedelta(days=1), "knowable_until_any": until,
+                "knowable_until_usage": AS_OF - timedelta(days=0 if number % 3 else 120),
                 "first_vendor_id": chance.choice([None, "v1"]), "is_index": chance.random() < 0.95,
                 "is_left_before": chance.random() < 0.03,
                 "competing_at": cut_at if cut_at is not None and cut_at >= reached else None,

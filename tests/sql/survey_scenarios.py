@@ -52,6 +52,9 @@ def opinions(one: Book) -> None:
     asked("detractor", (1, 6, "nps_0_10"), kind="transactional_nps")
     asked("undelivered", (1, 5, "csat_1_5"), delivered=False)
     asked("still-open", day=199)
+    # Ordered after the invitation, for after the night: they have not left yet.
+    for name in ("still-open", "detractor"):
+        one.event(name, "disconnect_order", at(199, 20), order_id=f"of {name}", effective_at=at(201))
     for name, kind, day in (("left-before", "disconnect_effective", 9.8), ("leaves-after", "disconnect_effective", 20),
                             ("died-before", "death", 9.8)):  # fmt: skip
         asked(name, (1, 5, "csat_1_5"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from action_scenarios import deeds
 from dbt.cli.main import dbtRunner
+from documented import published, rebuilt
 from people_scenarios import NIGHTS, fates, hands, staff
 from planting import PROJECT, Planted, at
 from scenarios import Book
@@ -285,6 +286,24 @@ def test_scores_are_of_what_fell_due_by_the_landmark_and_leaving_is_counted_from
     sums = read_principles(planted.conn, "intermediate", NIGHTS[1])
     honesty = sums[sums["principle"] == "honesty"]
     assert (honesty["events"].sum(), honesty["n"].sum(), set(honesty["vendor"])) == (2, 5, {"v1", "in_house"})
+
+
+def test_the_bands_of_audit_scores_are_rebuilt_from_their_steps(planted: Planted) -> None:
+    """Four old threats; their follow-up, due after the landmark, is in audit_score and not in the band's."""
+    (found,) = rebuilt(planted, "metrics.md", "marts_a", "is_in_band_score")
+    place = ("share_left_by_audit_crude", "audit_band", "under_half", 0)
+    assert found == {place: (4, 1)}
+    assert published(planted, "outcomes.retention_metrics")[place][0] == 4
+    later = "select count(*) > 0 from marts_a.action_audit where is_counted and not is_in_band_score"
+    assert planted.row(later) == (True,)
+
+
+def test_who_left_after_a_promise_is_rebuilt_from_the_promises(planted: Planted) -> None:
+    (found,) = rebuilt(planted, "metrics.md", "marts_a", "left_90d")
+    kept, broken = (("churn_after_promise", "promise", member, 0) for member in ("kept", "broken"))
+    assert found == {kept: (2, 0), broken: (3, 1)}
+    told = published(planted, "outcomes.retention_metrics")
+    assert (told[kept][0], told[broken][0]) == (2, 3)
 
 
 def test_a_result_is_verified_by_the_customer_and_not_by_who_closed_it(planted: Planted) -> None:

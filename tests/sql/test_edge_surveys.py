@@ -129,6 +129,8 @@ def test_who_left_is_known_of_those_who_did_not_answer_too(planted: Planted) -> 
     assert [survey(planted, name, "status_90d")[0] for name in names] == [
         "stayed", "left", "left_before", "not_yet_known"
     ]  # fmt: skip
+    gone = "select is_gone_when_window_ends, churned_at from intermediate.int_survey_answers where invitation_id = %s"
+    assert planted.rows(gone, "still-open") == planted.rows(gone, "detractor") == [(False, None)]
 
 
 def steps(planted: Planted, measure: str, month: date) -> dict[object, object]:

@@ -51,7 +51,8 @@ def test_bands_are_compared_at_the_same_levels() -> None:
     assert [crude[band].value for band in ("none_in_time", "all_in_time", "all")] == [0.17, 0.092, 0.131]
     assert [round(adjusted[b].value or 0, 4) for b in ("none_in_time", "all_in_time")] == [0.125, 0.14]
     one = adjusted["all_in_time"]
-    assert (one.numerator, one.n, one.method, one.maturity_status) == (92, 1000, "direct_standardisation", "mature")
+    assert (one.numerator, one.denominator, one.n) == (None, 1000, 1000)
+    assert (one.method, one.maturity_status) == ("direct_standardisation", "mature")
     assert one.ci_low is not None
     assert one.ci_high is not None
     assert one.ci_low < 0.125 < one.ci_high
@@ -66,16 +67,52 @@ def test_bands_without_a_level_in_common_are_not_compared() -> None:
     assert by_member(rows, "share_left_by_audit_crude")["all_in_time"].value == 0.1
 
 
+def test_a_handful_of_cases_is_not_a_bands_share() -> None:
+    """Two of 302 cases were at a level that the other band has, too: what they did is not what the band did."""
+    odd = [("none_in_time", "L1", 300, 30), ("none_in_time", "L3b", 2, 2),
+           ("all_in_time", "L3b", 2, 0), ("all_in_time", "L3a", 98, 9)]  # fmt: skip
+    found = by_member(list(left_by_band(cases(*odd), "audit_band", 10)), "share_left_by_audit")
+    told = {band: (row.value, row.numerator, row.n, row.denominator, row.refusal_reason)
+            for band, row in found.items() if row.denominator}  # fmt: skip
+    assert told == {"none_in_time": (None, None, 2, 302, "too_few"), "all_in_time": (None, None, 2, 100, "too_few")}
+    # Enough of them, but not half: the share of the rest is not the band's either.
+    odd[1:3] = [("none_in_time", "L3b", 100, 50), ("all_in_time", "L3b", 100, 40)]
+    found = by_member(list(left_by_band(cases(*odd), "audit_band", 10)), "share_left_by_audit")
+    assert (found["none_in_time"].n, found["none_in_time"].denominator) == (100, 400)
+    assert {row.refusal_reason for row in found.values() if row.denominator} == {"no_overlap"}
+
+
+def test_an_odd_band_is_left_out_and_the_rest_compared() -> None:
+    plain = [
+        *(("none_in_time", "L1", 100, 10), ("none_in_time", "L3a", 100, 40), ("half_or_more", "L1", 100, 10)),
+        *(("half_or_more", "L3a", 100, 20), ("all_in_time", "L1", 100, 5), ("all_in_time", "L3a", 50, 10)),
+    ]
+    alone = by_member(list(left_by_band(cases(*plain), "audit_band", 10)), "share_left_by_audit")
+    with_odd = list(left_by_band(cases(*plain, ("under_half", "L2", 12, 6)), "audit_band", 10))
+    found = by_member(with_odd, "share_left_by_audit")
+    odd = found.pop("under_half")
+    assert (odd.value, odd.n, odd.denominator, odd.refusal_reason) == (None, 0, 12, "no_overlap")
+    assert all(row.value is not None for row in found.values())
+    assert found == {band: row for band, row in alone.items() if band != "under_half"}
+    # All bands have a level in common with some other; who loses more than half of itself is left out.
+    niche = list(
+        left_by_band(cases(*plain, ("under_half", "L1", 12, 6), ("under_half", "L2", 90, 6)), "audit_band", 10)
+    )
+    assert by_member(niche, "share_left_by_audit")["under_half"].refusal_reason == "no_overlap"
+    assert by_member(niche, "share_left_by_audit")["all_in_time"] == found["all_in_time"]
+
+
 def test_a_small_band_is_hidden_with_its_complement_and_a_young_one_has_no_value() -> None:
     frame = cases(("none_in_time", "L1", 3, 1), ("under_half", "L1", 30, 3), ("all_in_time", "L1", 40, 2),
                   ("half_or_more", "L1", 12, 2))  # fmt: skip
     frame.loc[frame["band"] == "half_or_more", "is_mature"] = False
     rows = list(left_by_band(frame, "audit_band", 10))
-    for metric in ("share_left_by_audit", "share_left_by_audit_crude"):
+    # Of two that are hidden only one is left to compare: with itself it is not.
+    for metric, alone in (("share_left_by_audit", "no_overlap"), ("share_left_by_audit_crude", None)):
         found = by_member(rows, metric)
         reasons = {band: found[band].refusal_reason for band, _ in AUDIT_BANDS}
         assert reasons == {
-            "none_in_time": "small_cell", "under_half": "small_cell", "half_or_more": "immature", "all_in_time": None,
+            "none_in_time": "small_cell", "under_half": "small_cell", "half_or_more": "immature", "all_in_time": alone,
         }  # fmt: skip
     assert found["all"].value == 6 / 73
 

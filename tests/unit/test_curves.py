@@ -53,7 +53,8 @@ def frame(n: int, seed: int, parties: int) -> pd.DataFrame:
 
 def drawn(episodes: pd.DataFrame, min_cell_n: int = 10) -> Curves:
     curves: Curves = {}
-    for row in survival_curves(episodes, min_cell_n):
+    units = {"vendor": episodes["sourcing"], "team": episodes["sourcing"]}
+    for row in survival_curves(episodes.assign(**units), min_cell_n):
         curves.setdefault((row.grouping_name, row.member, row.cause), []).append(row)
     return curves
 

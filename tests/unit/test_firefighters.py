@@ -84,9 +84,22 @@ def test_edge_73_an_agent_with_three_cases_is_hidden_with_another_of_the_team():
     assert found["more", "all"].unit_rank is not None
 
 
-def test_edge_73_two_small_agents_hide_each_other():
-    found = rows(frame(block(3, 1, agent="three"), block(4, 1, agent="four"), block(100, 9, agent="more")))
-    assert {unit for (unit, _), row in found.items() if row.refusal_reason == "small_cell"} == {"three", "four"}
+@pytest.mark.parametrize(("n", "hidden"), [(4, {"small", "three", "more"}), (8, {"small", "three"})])
+def test_edge_73_two_small_agents_hide_each_other_when_they_are_enough_together(n, hidden):
+    found = rows(frame(block(3, 1, agent="three"), block(n, 1, agent="small"), block(100, 9, agent="more")))
+    assert {unit for (unit, _), row in found.items() if row.refusal_reason == "small_cell"} == hidden
+
+
+def test_edge_73_the_only_agent_of_a_hidden_team_is_hidden():
+    """Team c is small, and a is hidden to guard it: their agents have just their cases."""
+    found = rows(frame(block(100, 10, team="a"), block(200, 20, team="b"), block(3, 0, team="c")))
+    agents = {unit for (unit, _), row in found.items() if row.unit_kind == "agent" and row.refusal_reason}
+    assert agents == {"agent of a", "agent of c"}
+
+
+def test_edge_73_few_cases_of_nobody_named_are_not_what_is_left_of_a_team():
+    found = rows(frame(block(100, 10, agent="a"), block(90, 9, agent="b"), block(3, 3, agent="unknown")))
+    assert {unit for (unit, _), row in found.items() if row.refusal_reason == "small_cell"} == {"b"}
 
 
 def test_edge_73_a_small_team_is_hidden_with_another_of_its_partner():
@@ -96,8 +109,8 @@ def test_edge_73_a_small_team_is_hidden_with_another_of_its_partner():
     assert hidden == {"a", "c"}
 
 
-def test_an_agent_has_no_quarters_and_nobody_assigned_is_nobody():
-    found = rows(frame(block(100, 10, agent="a"), block(100, 10, agent="b"), block(50, 9, partner="unknown")))
+def test_an_agent_has_no_quarters_and_nobody_named_is_nobody():
+    found = rows(frame(block(100, 10, agent="a"), block(100, 10, agent="b"), block(50, 9, agent="unknown")))
     assert {period for (unit, period), row in found.items() if row.unit_kind == "agent"} == {"all"}
     assert "unknown" not in {unit for unit, _ in found}
     assert found["a", "all"].expected_left == pytest.approx(10)

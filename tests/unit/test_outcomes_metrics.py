@@ -263,8 +263,10 @@ def test_restored_by_kind_of_the_first_churn():
             {"churn_s": 20 * DAY, **back},
             {"churn_s": 29 * DAY, "return_s": 200 * DAY, "has_return_revenue": True},
             {"competing_s": 10 * DAY, **order_churn(20, **back)},
-            # Left a day too late for its fate to be known.
+            # Left a day too late for its fate to be known; the same of usage, which alone tells who pays again.
             order_churn(20, **back, followed_order_s=259 * DAY),
+            order_churn(20, **{**back, "has_return_revenue": False}, followed_usage_s=259 * DAY),
+            {"churn_s": 20 * DAY, "followed_usage_s": 259 * DAY},
         ]
     )
     won = {days: rows["won_back", ALL, ALL, days] for days in (30, 90)}
@@ -351,6 +353,37 @@ def test_edge_73_a_small_member_is_hidden_with_its_complement():
         assert {topic: found[metric, topic, ALL, 30].refusal_reason for topic in sizes} == hidden
     assert found["share_left_any", "tiny", ALL, 30].n == 3
     assert measured(rows, rows, min_cell_n=10)["share_left_any", ALL, ALL, 30].value == 0.0
+
+
+def test_edge_73_a_small_team_is_not_found_from_its_vendors_total():
+    """a2 of vendor A is small. Hiding b2, the next smallest of all teams, would leave it A less a1."""
+    teams = {("A", "a1"): 60, ("A", "a2"): 3, ("B", "b1"): 40, ("B", "b2"): 12}
+    rows = [
+        {"vendor": vendor, "team": team, "sourcing": "outsourced", "level": "L3a"}
+        for (vendor, team), n in teams.items()
+        for _ in range(n)
+    ]
+    for metric in ("share_left_any", "share_left_by_order", "repeat_contact_rate", "first_contact_resolution"):
+        found = measured(rows, rows, min_cell_n=10, breakdown="team")
+        assert {team: found[metric, team, ALL, 30].refusal_reason for _, team in teams} == {
+            "a1": "small_cell", "a2": "small_cell", "b1": None, "b2": None,
+        }  # fmt: skip
+        above = measured(rows, rows, min_cell_n=10, breakdown="vendor")
+        assert [above[metric, vendor, ALL, 30].refusal_reason for vendor in "AB"] == [None, None]
+
+
+def test_edge_73_a_small_vendor_is_not_found_from_its_sourcings_total():
+    sizes = {("outsourced", "v1"): 60, ("outsourced", "v2"): 3, ("in_house", "in_house"): 12}
+    rows = [
+        order_churn(5, return_s=DAY, sourcing=sourcing, vendor=vendor, team=vendor, level="L3a")
+        for (sourcing, vendor), n in sizes.items()
+        for _ in range(n)
+    ]
+    for metric in ("saved_3a", "won_back", "share_left_any"):
+        found = measured(rows, min_cell_n=10, breakdown="vendor")
+        assert {vendor: found[metric, vendor, ALL, 30].refusal_reason for _, vendor in sizes} == {
+            "v1": "small_cell", "v2": "small_cell", "in_house": None,
+        }  # fmt: skip
 
 
 def test_what_cannot_be_known_without_an_experiment_is_refused():

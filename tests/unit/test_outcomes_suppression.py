@@ -5,7 +5,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retention.outcomes.suppression import ALL, hidden_cells
+from retention.outcomes.suppression import ALL, hidden_cells, hidden_in_tree
 
 COUNTS = st.lists(
     st.lists(st.sampled_from([0, 0, 1, 3, 9, 10, 15, 40, 400]), min_size=3, max_size=3), min_size=1, max_size=4
@@ -74,6 +74,60 @@ def test_an_empty_cell_protects_nothing_and_is_not_hidden():
 
 def test_a_line_without_its_total_may_be_hidden_whole():
     assert hidden_cells({("kept", ALL): 4, ("broken", ALL): 0}, {("kept", ALL)}) == {("kept", ALL)}
+
+
+def test_edge_73_two_small_cells_of_a_line_need_a_third_when_they_are_few_together():
+    """12 of 67 and 5 of 60 shown: the two hidden are 7 of 7, each of them as well."""
+    sizes = {(ALL, ALL): 67, ("a1", ALL): 60, ("a2", ALL): 3, ("a3", ALL): 4}
+    small = {("a2", ALL), ("a3", ALL)}
+    assert hidden_cells(sizes, small) == small
+    assert hidden_cells(sizes, small, 7) == small
+    assert hidden_cells(sizes, small, 10) == {*small, ("a1", ALL)}
+
+
+def tree(*teams):
+    """Sizes and parents of (vendor, team, n) with one sourcing for all."""
+    sizes, parents = {(ALL, ALL): 0, ("sourcing", "out"): 0}, {("sourcing", "out"): (ALL, ALL)}
+    for vendor, team, n in teams:
+        parents["team", team], parents["vendor", vendor] = ("vendor", vendor), ("sourcing", "out")
+        sizes["team", team] = n
+        for cell in (("vendor", vendor), ("sourcing", "out"), (ALL, ALL)):
+            sizes[cell] = sizes.get(cell, 0) + n
+    return sizes, parents
+
+
+def test_edge_73_a_small_team_is_guarded_within_its_vendor():
+    sizes, parents = tree(("A", "a1", 60), ("A", "a2", 3), ("B", "b1", 40), ("B", "b2", 12))
+    assert hidden_in_tree(sizes, parents, {("team", "a2")}, 10) == {("team", "a2"), ("team", "a1")}
+
+
+def test_edge_73_a_hidden_vendor_hides_no_more_than_its_hidden_teams():
+    """Of the hidden A only a2 is unknown: with all of the small B it would be 7 of 7 in what is outsourced."""
+    sizes, parents = tree(("A", "a1", 20), ("A", "a2", 3), ("B", "b1", 4), ("C", "c1", 90), ("C", "c2", 12))
+    small = {("team", "a2"), ("team", "b1"), ("vendor", "B")}
+    hidden = hidden_in_tree(sizes, parents, {*small, ("vendor", "A")}, 10)
+    assert hidden == {*small, ("vendor", "A"), ("team", "a1")}
+    assert not hidden_in_tree(sizes, parents, set(), 10)
+
+
+def unknown_n(cell, hidden, sizes):
+    """Oracle: units of a hidden row or column total that are in its hidden parts, or in all of it when none is."""
+    axis = 0 if cell[1] == ALL else 1
+    inner = [other for other in hidden if ALL in cell and ALL not in other and other[axis] == cell[axis]]
+    return sum(sizes[other] for other in inner) or sizes[cell]
+
+
+@settings(max_examples=60, deadline=None)
+@given(COUNTS)
+def test_edge_73_the_hidden_part_of_a_line_is_no_small_cell_either(counts):
+    sizes = with_totals(counts)
+    hidden = hidden_cells(sizes, {cell for cell, n in sizes.items() if 0 < n < 10}, 10)
+    assert not [cell for cell in hidden if is_fixed(cell, hidden, counts)]
+    for total in (cell for cell in sizes if ALL in cell and cell not in hidden):
+        for axis in (0, 1):
+            if total[1 - axis] == ALL:
+                line = [cell for cell in hidden if cell[axis] == total[axis] and cell[1 - axis] != ALL]
+                assert not line or sum(unknown_n(cell, hidden, sizes) for cell in line) >= 10
 
 
 @settings(max_examples=60, deadline=None)

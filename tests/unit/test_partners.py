@@ -125,11 +125,6 @@ def test_use_cases_and_what_cannot_be_told_yet():
         assert (row.n, row.crude_share, row.refusal_reason, row.verdict) == (0, None, reason, "refused")
 
 
-def test_whom_nobody_was_assigned_is_counted_and_not_compared():
-    unassigned = rows(frame(block(100, 10), block(50, 9, partner="unknown")))["unknown", "all", "all", 90]
-    assert (unassigned.left_count, unassigned.comparison_refusal) == (9, "not_assigned")
-
-
 def test_quarters_older_than_the_latest_eight_are_left_out():
     quarters = [f"{year}-Q{q}" for year in (2023, 2024, 2025) for q in (1, 2, 3, 4)]
     found = rows(frame(*(block(20, 2, period=p) for p in quarters)))

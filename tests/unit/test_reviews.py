@@ -73,7 +73,7 @@ def closings(*rows: dict[str, object]) -> pd.DataFrame:
     usual = {"level": "L1", "segment": "mass", "team": "t", "vendor": "in_house", "sourcing": "in_house",
              "is_lost": False, "is_mature": True}  # fmt: skip
     frame = pd.DataFrame([{**usual, "party": i, **row} for i, row in enumerate(rows)], columns=list(CLOSING_COLUMNS))
-    return frame.astype({name: kind for name, (kind, _) in CLOSING_COLUMNS.items()})
+    return frame.astype({name: "category" if kind == "code" else kind for name, (kind, _) in CLOSING_COLUMNS.items()})
 
 
 def test_the_share_lost_after_closing_is_of_mature_closings() -> None:
@@ -83,6 +83,17 @@ def test_the_share_lost_after_closing_is_of_mature_closings() -> None:
     assert (whole.numerator, whole.n, whole.horizon_days, whole.maturity_status) == (1, 8, 90, "partly_mature")
     assert (found["vendor", "v1", "all", "all"].numerator, found["vendor", "v1", "all", "all"].n) == (1, 4)
     assert found["none", "all", "L2", "vip"].refusal_reason == "zero_denominator"
+
+
+def test_edge_73_a_small_team_that_closed_is_not_found_from_its_vendors_total() -> None:
+    teams = {("A", "a1"): 60, ("A", "a2"): 3, ("B", "b1"): 40, ("B", "b2"): 12}
+    rows = [
+        {"vendor": vendor, "team": team, "sourcing": "outsourced"}
+        for (vendor, team), n in teams.items()
+        for _ in range(n)
+    ]
+    found = {r.member: r.refusal_reason for r in closing_metrics(closings(*rows), 10) if r.breakdown == "team"}
+    assert found == {"a1": "small_cell", "a2": "small_cell", "b1": None, "b2": None}
 
 
 def test_edge_74_no_closings_at_all_are_zero_denominators() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from retention.outcomes.intervals import Interval, wilson
+from retention.outcomes.standardise import standardise
 from retention.outcomes.standardised import standardised_metrics
 from retention.outcomes.surveys import gap_metrics, invitation_gaps, net_promoter, newcombe, survey_metrics
 
@@ -131,6 +132,23 @@ def test_edge_73_a_small_cell_is_hidden_with_its_complement():
     assert rows[total("transactional_nps")].value == 1.0
 
 
+def test_edge_73_a_small_team_is_not_found_from_its_vendors_total():
+    teams = {("A", "a1"): 30, ("A", "a2"): 2, ("B", "b1"): 20, ("B", "b2"): 6}
+    asked = [
+        {"vendor": vendor, "team": team, "sourcing": "outsourced"}
+        for (vendor, team), n in teams.items()
+        for _ in range(n)
+    ]
+    both = [{"kind": kind, **row} for kind in ("csat", "transactional_nps") for row in asked]
+    hidden = {"a1": "small_cell", "a2": "small_cell", "b1": None, "b2": None}
+    rows = measured(surveys(both), occasions(asked))
+    for metric in ("csat", "transactional_nps", "survey_invitation_rate"):
+        assert {team: rows[total(metric, "team", team)].refusal_reason for team in hidden} == hidden
+        assert rows[total(metric, "vendor", "A")].refusal_reason is None
+    rows = measured(surveys(asked))
+    assert {team: rows[total("survey_response_rate", "team", team)].refusal_reason for team in hidden} == hidden
+
+
 def test_who_left_is_shown_for_those_who_did_not_answer_and_for_every_answer():
     left = {"churn_s": 10.0 * DAY}
     frame = surveys([
@@ -185,45 +203,109 @@ def test_a_small_side_is_hidden():
     assert (row.gap, row.good_invited, row.bad_invited, row.refusal_reason) == (None, None, None, "small_cell")
 
 
+def contacts(*groups):
+    """Groups of (vendor, level, repeats, contacts), each contact its own party's, codes as they are read."""
+    rows = [(vendor, level, i < repeats) for vendor, level, repeats, n in groups for i in range(n)]
+    frame = pd.DataFrame(rows, columns=["vendor", "level", "has_repeat_30d"])
+    frame = frame.assign(segment="mass", topic="billing", team="unknown", is_window_30d_elapsed=True,
+                         is_first_contact=True, party=np.arange(len(frame)))  # fmt: skip
+    frame["sourcing"] = np.where(frame["vendor"] == "in_house", "in_house", "outsourced")
+    return frame.astype(dict.fromkeys(("vendor", "level", "segment", "topic", "team", "sourcing"), "category"))
+
+
+def on_one_mix(frame, asked=None, min_cell_n=MIN_CELL_N):
+    """Standardised rows by (metric, breakdown, member), names without their ending."""
+    found = list(standardised_metrics(frame, surveys([{}]).iloc[:0] if asked is None else asked, min_cell_n))
+    rows = {(row.metric.removesuffix("_standardised"), row.breakdown, row.member): row for row in found}
+    assert len(rows) == len(found), "a member is written once"
+    return rows
+
+
+#: Definitions' example, of repeat contacts: in-house has the hard cases.
+EASY_AND_HARD = (
+    ("in_house", "L1", 10, 200),
+    ("in_house", "L2", 160, 800),
+    ("v1", "L1", 48, 800),
+    ("v1", "L2", 44, 200),
+)
+
+
 def test_easier_cases_are_no_merit():
-    """Definitions' example, of repeat contacts: in-house 10/200 easy and 160/800 hard, vendor 48/800 and 44/200."""
-    rows = [
-        {"vendor": vendor, "level": level, "has_repeat_30d": i < repeats}
-        for vendor, level, repeats, n in (("in_house", "L1", 10, 200), ("in_house", "L2", 160, 800),
-                                          ("v1", "L1", 48, 800), ("v1", "L2", 44, 200))
-        for i in range(n)
-    ]  # fmt: skip
-    usual = {"segment": "mass", "topic": "billing", "team": "unknown", "is_window_30d_elapsed": True,
-             "is_first_contact": True}  # fmt: skip
-    contacts = pd.DataFrame([{**usual, "party": i, **row} for i, row in enumerate(rows)])
-    contacts["sourcing"] = np.where(contacts["vendor"] == "in_house", "in_house", "outsourced")
-    found = {(row.metric, row.breakdown, row.member): row
-             for row in standardised_metrics(contacts, surveys([{}]).iloc[:0], MIN_CELL_N)}  # fmt: skip
-    ours, theirs = (found["repeat_contact_rate_standardised", "vendor", who] for who in ("in_house", "v1"))
+    found = on_one_mix(contacts(*EASY_AND_HARD))
+    theirs, ours = (found["repeat_contact_rate", "vendor", who] for who in ("v1", "in_house beside v1"))
     assert (ours.value, theirs.value) == (pytest.approx(0.125), pytest.approx(0.14))
     assert ours.ci_low < theirs.value < theirs.ci_high
     assert (ours.denominator, ours.n, ours.method) == (1000, 1000, "direct_standardisation")
-    resolved = found["first_contact_resolution_standardised", "sourcing", "outsourced"]
+    resolved = found["first_contact_resolution", "sourcing", "outsourced"]
     assert resolved.value == pytest.approx(1 - theirs.value)
     assert not [key for key in found if key[1] == "team"], "unknown is compared with nobody"
+    reference = found["repeat_contact_rate", "vendor", "in_house"]
+    assert (reference.value, reference.denominator, reference.refusal_reason) == (None, 1000, "not_estimated")
+
+
+def test_a_niche_vendor_changes_nobody_elses_rate():
+    found = on_one_mix(contacts(*EASY_AND_HARD))
+    # v2 has one kind of case that in-house has few of, v3 one that nobody else has, v4 mostly that.
+    niche = (("v2", "L3a", 30, 60), ("in_house", "L3a", 4, 8), ("v3", "L3b", 9, 60), ("v4", "L1", 4, 40),
+             ("v4", "L3b", 9, 60))  # fmt: skip
+    beside_them = on_one_mix(contacts(*EASY_AND_HARD, *niche))
+    rate = {member: row for (metric, breakdown, member), row in beside_them.items()
+            if (metric, breakdown) == ("repeat_contact_rate", "vendor")}  # fmt: skip
+    assert rate["v1"] == found["repeat_contact_rate", "vendor", "v1"]
+    ours = rate["in_house beside v1"]
+    assert (ours.value, ours.n, ours.denominator) == (pytest.approx(0.125), 1000, 1008)
+    assert (rate["v2"].value, rate["v2"].n, rate["in_house beside v2"].n) == (0.5, 60, 8)
+    reasons = {
+        name: (row.n, row.value, row.refusal_reason) for name, row in rate.items() if name.endswith(("v3", "v4"))
+    }
+    assert reasons == {
+        "v3": (0, None, "no_overlap"), "in_house beside v3": (0, None, "no_overlap"),
+        "v4": (40, None, "no_overlap"), "in_house beside v4": (200, None, "no_overlap"),
+    }  # fmt: skip
+    few = on_one_mix(contacts(*EASY_AND_HARD, *niche), min_cell_n=10)
+    assert few["repeat_contact_rate", "vendor", "v2"].refusal_reason == "too_few", "eight in-house contacts are no rate"
+
+
+def test_edge_73_a_team_hidden_in_the_crude_rate_is_hidden_here():
+    frame = contacts(("v1", "L1", 10, 32), ("in_house", "L1", 10, 40))
+    frame["team"] = pd.Categorical(["a1"] * 30 + ["a2"] * 2 + ["b1"] * 20 + ["b2"] * 20)
+    found = on_one_mix(frame)
+    rates = {team: found["repeat_contact_rate", "team", team].refusal_reason for team in ("a1", "a2", "b1", "b2")}
+    assert rates == {"a1": "small_cell", "a2": "small_cell", "b1": None, "b2": None}
+    assert found["repeat_contact_rate", "vendor", "v1"].refusal_reason is None
+
+
+def test_a_team_and_all_others_are_as_if_every_row_were_compared():
+    rng = np.random.default_rng(3)
+    frame = contacts(*EASY_AND_HARD).assign(party=rng.integers(0, 900, 2000))
+    frame["team"] = pd.Categorical(rng.choice(["t1", "t2", "t3"], 2000))
+    frame["topic"] = pd.Categorical(
+        np.where(frame["team"] == "t1", "billing", rng.choice(["billing", "roaming"], 2000))
+    )
+    found = on_one_mix(frame)
+    stratum = frame.groupby(["level", "topic"], observed=True).ngroup()
+    one, others = standardise(frame["has_repeat_30d"], frame["team"] != "t1", stratum, frame["party"]).groups
+    for member, group in (("t1", one), ("not t1", others)):
+        row = found["repeat_contact_rate", "team", member]
+        assert (row.value, row.ci_low, row.ci_high) == pytest.approx((group.value, group.low, group.high))
+        assert (row.n, row.denominator) == (group.n_used, group.n)
+    assert others.n_used < others.n
 
 
 def test_scores_on_the_same_mix_and_partners_without_one():
-    bad = [{"kind": "transactional_nps", "vendor": vendor, "level": level, "sourcing": "outsourced", "opinion": value}
-           for vendor, level, value in (("v1", "L1", 1.0), ("v1", "L2", -1.0), ("v2", "L1", 1.0), ("v2", "L2", -1.0))
+    bad = [{"kind": "transactional_nps", "vendor": vendor, "level": level, "opinion": value}
+           for vendor, level, value in (("v1", "L1", 1.0), ("v1", "L2", -1.0), ("in_house", "L1", 1.0),
+                                        ("in_house", "L2", -1.0))
            for _ in range(5)]  # fmt: skip
-    frame = surveys([*bad, *[{**bad[0], "vendor": "v1"}] * 30])
-    nothing = pd.DataFrame(columns=["level", "segment", "topic", "team", "vendor", "sourcing", "party",
-                                    "has_repeat_30d", "is_window_30d_elapsed", "is_first_contact"])  # fmt: skip
-    nothing = nothing.astype(dict.fromkeys(nothing.columns[-3:], bool) | {"party": "int64"})
-    found = {(row.metric, row.member): row for row in standardised_metrics(nothing, frame, MIN_CELL_N)
-             if row.breakdown == "vendor"}  # fmt: skip
-    v1, v2 = (found["transactional_nps_standardised", who] for who in ("v1", "v2"))
-    assert v1.value == pytest.approx(v2.value), "the mix is the same, so is the score"
+    nobody = contacts().astype({"has_repeat_30d": bool})
+    found = on_one_mix(nobody, surveys([*bad, *[{**bad[0], "vendor": "v1"}] * 30]))
+    v1, ours = (found["transactional_nps", "vendor", who] for who in ("v1", "in_house beside v1"))
+    assert v1.value == pytest.approx(ours.value), "the mix is the same, so is the score"
     apart = surveys([{**row, "level": "L2" if row["vendor"] == "v1" else "L1"} for row in bad])
-    reasons = {row.refusal_reason for row in standardised_metrics(nothing, apart, MIN_CELL_N)
-               if row.breakdown == "vendor" and row.metric == "transactional_nps_standardised"}  # fmt: skip
-    assert reasons == {"no_overlap"}
+    assert on_one_mix(nobody, apart)["transactional_nps", "vendor", "v1"].refusal_reason == "no_overlap"
+    # Nobody to be compared with.
+    alone = on_one_mix(nobody, surveys([row for row in bad if row["vendor"] == "v1"]))
+    assert {key[2]: row.refusal_reason for key, row in alone.items() if key[1] == "vendor"} == {"v1": "no_overlap"}
 
 
 @given(st.integers(2, 60), st.integers(2, 60), st.data())

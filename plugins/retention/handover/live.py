@@ -100,6 +100,7 @@ def begin(conn: Connection, batch: Batch, tables: Collection[str]) -> None:
             """,
             {"batch_id": batch.batch_id, "as_of": batch.as_of, "kind": KIND},
         )
+        cur.execute("analyze live_ops.current_run")
         cur.execute(
             "update live_ops.load_consumption set batch_id = %s where consumed_at is null and batch_id <> %s",
             (batch.batch_id, batch.batch_id),

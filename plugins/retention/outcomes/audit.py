@@ -8,15 +8,17 @@ Clinical Oncology 1983).
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from retention.outcomes.cells import Flags, maturity, split_by, suppressed
+from retention.outcomes.cells import Flags, Positions, maturity, split_by, suppressed
 from retention.outcomes.intervals import clustered_wilson
 from retention.outcomes.metrics import MetricRow
-from retention.outcomes.standardise import standardise
+from retention.outcomes.standardise import NO_OVERLAP, Standardised, standardise
 from retention.outcomes.suppression import ALL
+from retention.outcomes.unit_cells import MAX_DROPPED_SHARE
 
 HORIZON_DAYS = 90
 STANDARDISED, CRUDE, AFTER_PROMISE = "share_left_by_audit", "share_left_by_audit_crude", "churn_after_promise"
@@ -33,33 +35,70 @@ def band_of(score: pd.Series, bands: tuple[tuple[str, float], ...]) -> pd.Series
 
 
 def left_by_band(cases: pd.DataFrame, breakdown: str, min_cell_n: int) -> Iterator[MetricRow]:
-    """Share that left within 90 days by band of a score, crude, and standardised to the mix of levels of all bands.
+    """Share that left within 90 days by band of a score, crude, and standardised to the compared bands' mix of levels.
 
     cases: one row per index episode that is still there when its score is known: band, level, party (whole numbers),
-    is_left, is_mature (the 90 days are known). Bands that are too small are hidden, with their complement; the others
-    are compared with each other over the levels that all of them have ('no_overlap' where there is none).
+    is_left, is_mature (the 90 days are known). Bands that are too small are hidden, with their complement. Of a
+    standardised row the denominator is the band's mature cases, and n those at levels that all compared bands have.
     """
     mature = cases[cases["is_mature"]].reset_index(drop=True)
     yield from _shares(CRUDE, cases, breakdown, "band", min_cell_n, with_total=True)
-    sizes = split_by(mature["band"])
-    hidden = {member for member, _ in suppressed(mature["party"].to_numpy(), sizes, min_cell_n)}
-    shown = mature[~mature["band"].isin(hidden)]
-    codes, names = pd.factorize(shown["band"].astype(str), sort=True)
-    found = {}
-    if len(shown):
-        compared = standardise(shown["is_left"], codes, shown["level"].cat.codes, shown["party"])
-        found = dict(zip(names, compared.groups, strict=True))
-    for band in _members(cases, "band"):
-        rows = mature["band"] == band
-        n, status = int(rows.sum()), maturity(cases.loc[cases["band"] == band, "is_mature"].to_numpy())
-        one = found.get(band)
-        refusal = one.refusal_reason if one is not None else "small_cell" if n else _nothing(status)
-        left = None if refusal else int(mature.loc[rows, "is_left"].sum())
-        value, low, high = (one.value, one.low, one.high) if one is not None else (None, None, None)
+    band: Positions = np.asarray(mature["band"].cat.codes, dtype=np.int64)
+    hidden = {member for member, _ in suppressed(mature["party"].to_numpy(), split_by(mature["band"]), min_cell_n)}
+    names = _members(cases, "band")
+    shown = tuple(code for code in np.unique(band) if names[code] not in hidden)
+    found = _compared(mature, band, shown, min_cell_n)
+    for code, name in enumerate(names):
+        n, status = int((band == code).sum()), maturity(cases.loc[cases["band"] == name, "is_mature"].to_numpy())
+        group: Standardised | None = None
+        refusal: str | None = "small_cell" if n else _nothing(status)
+        if code in shown:
+            # Alone there is nobody to compare with.
+            group, refusal = found.get(code, (None, NO_OVERLAP))
+        value, low, high = None, None, None
+        if group is not None and refusal is None:
+            value, low, high = group.value, group.low, group.high
+        used = group.n_used if group is not None else 0
         yield MetricRow(
-            STANDARDISED, ALL, ALL, HORIZON_DAYS, left, n, value, low, high, n, status, "direct_standardisation",
-            refusal, breakdown, band,
+            STANDARDISED, ALL, ALL, HORIZON_DAYS, None, n, value, low, high, used, status, "direct_standardisation",
+            refusal, breakdown, name,
         )  # fmt: skip
+
+
+def _compared(
+    mature: pd.DataFrame, band: Positions, shown: tuple[int, ...], min_cell_n: int
+) -> dict[int, tuple[Standardised, str | None]]:
+    """By band of `shown` (two or more, else nothing), what it is on the common mix, or why it is in no comparison.
+
+    One odd band must not take the others along: what is compared is the most bands, of those the most cases, none of
+    which loses more than half of itself. Bands are few enough to try every choice of them.
+    """
+    left, level, party = mature["is_left"].to_numpy(), mature["level"].cat.codes.to_numpy(), mature["party"].to_numpy()
+
+    def standardised(bands: tuple[int, ...]) -> dict[int, Standardised]:
+        rows = np.isin(band, bands)
+        groups = standardise(left[rows], np.searchsorted(bands, band[rows]), level[rows], party[rows]).groups
+        return dict(zip(bands, groups, strict=True))
+
+    best: dict[int, Standardised] = {}
+    everyone: dict[int, Standardised] = {}
+    for size in range(len(shown), 1, -1):
+        for bands in combinations(shown, size):
+            groups = standardised(bands)
+            everyone = everyone or groups
+            is_whole = not any(group.refusal(min_cell_n, MAX_DROPPED_SHARE) for group in groups.values())
+            if is_whole and _used(groups) > _used(best):
+                best = groups
+        if best:
+            break
+    refused = {
+        code: (group, group.refusal(min_cell_n, MAX_DROPPED_SHARE) or NO_OVERLAP) for code, group in everyone.items()
+    }
+    return refused | {code: (group, None) for code, group in best.items()}
+
+
+def _used(groups: dict[int, Standardised]) -> int:
+    return sum(group.n_used for group in groups.values())
 
 
 def left_after_promise(promises: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:

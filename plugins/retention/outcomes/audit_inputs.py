@@ -3,7 +3,6 @@
 SQL counts; Python gets a row per index episode with a score (40 bytes), per promise, and per quarter, team and party.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 
 import pandas as pd
@@ -11,9 +10,9 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 from retention.outcomes.audit import AUDIT_BANDS, HORIZON_DAYS, QA_BANDS, band_of, left_after_promise, left_by_band
+from retention.outcomes.frames import read_frame
 from retention.outcomes.metrics import MetricRow
 
-CHUNK_ROWS = 20_000
 #: Days from the level's first evidence after which a score is known and leaving is counted.
 LANDMARK_DAYS = 2
 #: A review within so many days of it is read; a later one would be of those only who stayed so long.
@@ -22,8 +21,9 @@ REVIEWED_WITHIN_DAYS = 30
 _DAYS = "interval '24 hours'"
 _PARTY = "hashtextextended(coalesce(outcomes.party_id, outcomes.subscription_id), 0)"
 #: Index episodes, seen from an instant (`from_at`) at which the subscriber was still there, for the horizon after it.
-_SEEN = f"""
+_SEEN = f"""(
 select
+    outcomes.episode_id,
     scored.score::float8 as score,
     coalesce(outcomes.level, 'unknown') as level,
     {_PARTY} as party,
@@ -39,8 +39,7 @@ where
     and not outcomes.is_left_before
     and (outcomes.churned_at is null or outcomes.churned_at > from_at)
     and (outcomes.competing_at is null or outcomes.competing_at > from_at)
-order by outcomes.episode_id collate "C"
-"""  # noqa: S608 - constants of this module
+) as seen"""  # noqa: S608 - constants of this module
 #: Every scenario that the case had come to counts; whether a step was done in time is known when it is due.
 _STEPS = f"""(
     select
@@ -61,8 +60,9 @@ _REVIEWS = f"""(
         and service.qa_audited_at >= outcomes.level_reached_at
         and service.qa_audited_at < outcomes.level_reached_at + {REVIEWED_WITHIN_DAYS} * {_DAYS}
 )"""  # noqa: S608 - constants of this module
-_PROMISES = f"""
+_PROMISES = f"""(
 select
+    promises.promise_id,
     case when promises.status = 'kept' then 'kept' else 'broken' end as outcome,
     {_PARTY} as party,
     coalesce(promises.is_left_90d, false) as is_left,
@@ -70,11 +70,10 @@ select
 from {{promises}} as promises
 inner join {{outcomes}} as outcomes on promises.episode_id = outcomes.episode_id
 where promises.is_counted and promises.status in ('kept', 'moved', 'broken')
-order by promises.promise_id collate "C"
-"""  # noqa: S608 - constants of this module
+) as judged"""  # noqa: S608 - constants of this module
 #: One row per thing counted, by whom and when. Old enough to judge, whatever came of it: what went well is known sooner
 #: than what did not. A team is its vendor's, whatever a single row says.
-_COUNTED = """
+_COUNTED = """(
 with counted as (
     select
         'speed' as principle, clocks.episode_id, clocks.started_at as at, clocks.team_id, clocks.vendor_id,
@@ -100,13 +99,13 @@ with counted as (
         case when owned.principle = 'hand_offs' then service.hand_offs else (service.hand_offs = 0)::int end
     from {service} as service
     cross join (values ('responsibility'), ('hand_offs')) as owned (principle)
-    where service.first_owned_at is not null and service.started_at + interval '720 hours' <= %(as_of)s
+    where service.first_owned_at is not null and service.started_at + interval '720 hours' <= {as_of}
     union all
     select
         'control', service.episode_id, service.started_at, service.first_team_id, service.first_vendor_id,
         service.first_is_outsourced, (service.verified_at is not null)::int
     from {service} as service
-    where service.first_resolved_at + interval '720 hours' <= %(as_of)s
+    where service.first_resolved_at + interval '720 hours' <= {as_of}
     union all
     select
         'share_left_90d', outcomes.episode_id, outcomes.level_reached_at, service.first_team_id,
@@ -140,25 +139,33 @@ named as (
     from placed
 )
 select
-    date_trunc('quarter', named.at at time zone 'Europe/Moscow')::date as quarter_on,
-    named.principle,
-    named.sourcing,
-    coalesce(named.vendor_id, named.sourcing) as vendor,
-    coalesce(named.team_id, 'unknown of ' || coalesce(named.vendor_id, named.sourcing)) as team,
-    hashtextextended(coalesce(episodes.party_id, episodes.subject_id), 0) as party,
-    sum(named.events) as events,
-    count(*) as n
-from named
-inner join {episodes} as episodes on named.episode_id = episodes.episode_id
-group by 1, 2, 3, 4, 5, 6
-order by 1, 2, 3, 4, 5, 6
-"""
-_CASE_COLUMNS = {"score": "float64", "level": "category", "party": "int64", "is_left": "bool", "is_mature": "bool"}
-_PROMISE_COLUMNS = {"outcome": "category", "party": "int64", "is_left": "bool", "is_mature": "bool"}
+    -- Sorted as a whole, or the same sums would come in another order.
+    concat_ws('/', quarter_on, principle, sourcing, vendor, team, party) as place,
+    summed.*
+from (
+    select
+        date_trunc('quarter', named.at at time zone 'Europe/Moscow')::date as quarter_on,
+        named.principle,
+        named.sourcing,
+        coalesce(named.vendor_id, named.sourcing) as vendor,
+        coalesce(named.team_id, 'unknown of ' || coalesce(named.vendor_id, named.sourcing)) as team,
+        hashtextextended(coalesce(episodes.party_id, episodes.subject_id), 0) as party,
+        sum(named.events) as events,
+        count(*) as n
+    from named
+    inner join {episodes} as episodes on named.episode_id = episodes.episode_id
+    group by 1, 2, 3, 4, 5, 6
+) as summed
+) as counted"""
+_JUDGED = {"party": ("int64", "party"), "is_left": ("bool", "is_left"), "is_mature": ("bool", "is_mature")}
+_CASE_COLUMNS = {"score": ("float64", "score"), "level": ("code", "level"), **_JUDGED}
+_PROMISE_COLUMNS = {"outcome": ("code", "outcome"), **_JUDGED}
+_UNITS = ("principle", "sourcing", "vendor", "team")
 _SUM_COLUMNS = {
-    "quarter_on": "object", "principle": "category", "sourcing": "category", "vendor": "category", "team": "category",
-    "party": "int64", "events": "int64", "n": "int64",
-}  # fmt: skip
+    "quarter_on": ("object", "quarter_on"),
+    **{name: ("code", name) for name in _UNITS},
+    **{name: ("int64", name) for name in ("party", "events", "n")},
+}
 
 
 def audit_metrics(conn: Connection, schema: str, min_cell_n: int) -> list[MetricRow]:
@@ -176,24 +183,30 @@ def read_scored(conn: Connection, schema: str) -> pd.DataFrame:
     They were there two days after their level was reached; who left is counted for 90 days from then.
     """
     scored = sql.SQL(_STEPS).format(**_tables(schema))
-    return _banded(_read(conn, _seen(scored, schema), _CASE_COLUMNS), AUDIT_BANDS)
+    return _banded(_read_seen(conn, schema, scored), AUDIT_BANDS)
 
 
 def read_reviewed(conn: Connection, schema: str) -> pd.DataFrame:
     """Index episodes that a person reviewed: band, level, party, is_left, is_mature, for 90 days from the review."""
     scored = sql.SQL(_REVIEWS).format(**_tables(schema))
-    return _banded(_read(conn, _seen(scored, schema), _CASE_COLUMNS), QA_BANDS)
+    return _banded(_read_seen(conn, schema, scored), QA_BANDS)
 
 
 def read_promises(conn: Connection, schema: str) -> pd.DataFrame:
     """Promises that fell due while the subscriber was there: outcome (kept, broken), party, is_left, is_mature."""
-    frame = _read(conn, sql.SQL(_PROMISES).format(**_tables(schema)), _PROMISE_COLUMNS)
+    source = sql.SQL(_PROMISES).format(**_tables(schema))
+    frame = read_frame(conn, source, "promise_id", _PROMISE_COLUMNS, "true")
     return frame.assign(outcome=frame["outcome"].cat.set_categories(pd.Index(["kept", "broken"], dtype=str)))
 
 
 def read_principles(conn: Connection, schema: str, as_of: datetime) -> pd.DataFrame:
     """What principles.principles takes: events and n by quarter, principle, sourcing, vendor, team and party."""
-    return _read(conn, sql.SQL(_COUNTED).format(**_tables(schema)), _SUM_COLUMNS, {"as_of": as_of})
+    source = sql.SQL(_COUNTED).format(as_of=sql.Literal(as_of), **_tables(schema))
+    frame = read_frame(conn, source, "place", _SUM_COLUMNS, "true")
+    # Units in the order of their names, whichever came first: of two equally small ones the first is hidden.
+    return frame.assign(
+        **{name: frame[name].cat.reorder_categories(frame[name].cat.categories.sort_values()) for name in _UNITS}
+    )
 
 
 def _tables(schema: str) -> dict[str, sql.Identifier]:
@@ -204,28 +217,10 @@ def _tables(schema: str) -> dict[str, sql.Identifier]:
     return {name: sql.Identifier(schema, table) for name, table in names.items()}
 
 
-def _seen(scored: sql.Composable, schema: str) -> sql.Composable:
-    return sql.SQL(_SEEN).format(scored=scored, outcomes=_tables(schema)["outcomes"])
+def _read_seen(conn: Connection, schema: str, scored: sql.Composable) -> pd.DataFrame:
+    source = sql.SQL(_SEEN).format(scored=scored, outcomes=_tables(schema)["outcomes"])
+    return read_frame(conn, source, "episode_id", _CASE_COLUMNS, "true")
 
 
 def _banded(cases: pd.DataFrame, bands: tuple[tuple[str, float], ...]) -> pd.DataFrame:
     return cases.drop(columns="score").assign(band=band_of(cases["score"], bands))
-
-
-def _read(
-    conn: Connection, query: sql.Composable, columns: Mapping[str, str], parameters: Mapping[str, object] | None = None
-) -> pd.DataFrame:
-    """The query's rows by a server-side cursor, a chunk at a time in its small types."""
-    chunks = [pd.DataFrame({name: pd.Series(dtype=_plain(kind)) for name, kind in columns.items()})]
-    with conn.cursor(name="read_audit") as cur:
-        cur.itersize = CHUNK_ROWS
-        cur.execute(query, parameters)
-        while rows := cur.fetchmany(CHUNK_ROWS):
-            chunk = pd.DataFrame(rows, columns=list(columns))
-            chunks.append(chunk.astype({name: _plain(kind) for name, kind in columns.items()}))
-    return pd.concat(chunks, ignore_index=True).astype(dict(columns))
-
-
-def _plain(kind: str) -> str:
-    # Chunks see different words: they become categories together.
-    return "str" if kind == "category" else kind

@@ -5,12 +5,13 @@ month...), whose total is that of level x segment.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from retention.outcomes.suppression import ALL, Cell, hidden_cells
+from retention.outcomes.suppression import ALL, Cell, hidden_cells, hidden_in_tree
 
 LEVELS = ("L1", "L2", "L3a", "L3b", "L3c", "L3d")
 SEGMENTS = ("mass", "vip", "corporate", "unknown")
@@ -18,6 +19,8 @@ NO_BREAKDOWN = "none"
 #: Columns of the frames that tables are also split by, one at a time. Team and vendor are those first assigned; the
 #: month (Moscow) is the one in which the episode or contact began.
 BREAKDOWNS = ("topic", "region", "product", "team", "vendor", "sourcing", "month")
+#: Those that nest, the widest first: a team belongs to one vendor (in-house is one), a vendor to one sourcing.
+NESTED = ("sourcing", "vendor", "team")
 SECONDS_PER_DAY = 86_400
 
 Positions = npt.NDArray[np.int64]
@@ -90,7 +93,8 @@ def maturity(is_mature: Flags) -> str:
 def suppressed(party: npt.NDArray[np.int64], cells: dict[Cell, Positions], min_cell_n: int) -> set[Cell]:
     """Cells too small to publish, with their complements: fewer than `min_cell_n` rows, or one party only.
 
-    One party has no variance between parties, and its share would be one customer's own history.
+    One party has no variance between parties, and its share would be one customer's own history. The table is taken by
+    itself; for breakdowns that nest see `suppressed_units`.
     """
     sizes = {cell: len(rows) for cell, rows in cells.items()}
     small = {
@@ -98,4 +102,31 @@ def suppressed(party: npt.NDArray[np.int64], cells: dict[Cell, Positions], min_c
         for cell, rows in cells.items()
         if len(rows) and (len(rows) < min_cell_n or (party[rows] == party[rows[0]]).all())
     }
-    return hidden_cells(sizes, small)
+    return hidden_cells(sizes, small, min_cell_n)
+
+
+def suppressed_units(
+    frame: pd.DataFrame, is_counted: Flags, min_cell_n: int, breakdowns: Sequence[str] = NESTED
+) -> dict[str, set[Cell]]:
+    """The same for the NESTED ones among the breakdowns, of one metric together: hidden cells (member, ALL) of each.
+
+    Each member with its parts in the next narrower breakdown is a line: a hidden team must not be found from its
+    vendor's total either. frame: a column for each breakdown, and party. is_counted: the rows that the metric counts.
+    """
+    kinds = [kind for kind in NESTED if kind in breakdowns]
+    counted = frame.loc[is_counted, [*kinds, "party"]]
+    sizes: dict[Cell, int] = {(ALL, ALL): len(counted)}
+    is_small = len(counted) and (len(counted) < min_cell_n or counted["party"].min() == counted["party"].max())
+    small: set[Cell] = {(ALL, ALL)} if is_small else set()
+    parents: dict[Cell, Cell] = {}
+    for above, kind in pairwise((ALL, *kinds)):
+        grouped = counted.groupby(kind, observed=True, sort=True)
+        found = grouped["party"].agg(["size", "min", "max"])
+        totals = [ALL] * len(found) if above == ALL else grouped[above].first().astype(str)
+        for (member, n, first, last), total in zip(found.itertuples(name=None), totals, strict=True):
+            cell = (kind, str(member))
+            sizes[cell], parents[cell] = int(n), (above, total)
+            if n < min_cell_n or first == last:
+                small.add(cell)
+    hidden = hidden_in_tree(sizes, parents, small, min_cell_n)
+    return {kind: {(unit, ALL) for of_kind, unit in hidden if of_kind == kind} for kind in kinds}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from retention.outcomes import intervals, survival
-from retention.outcomes.cells import SECONDS_PER_DAY, Flags, Positions, split, split_by, suppressed
+from retention.outcomes.cells import SECONDS_PER_DAY, Flags, Positions, split, split_by, suppressed, suppressed_units
 from retention.outcomes.estimates import COMPETING, VOLUNTARY, follow_up
 from retention.outcomes.intervals import Interval
 from retention.outcomes.suppression import ALL, Cell
@@ -79,7 +79,9 @@ def _groups(
         if level == ALL and segment != ALL:
             grouping, member = "segment", segment
         yield grouping, member, rows, cell in hidden
-    cells, hidden = judged(split_by(episodes["sourcing"]))
+    # At 90 days the curve is the share left of retention_metrics: hidden with the same teams and vendors in view.
+    cells, _ = judged(split_by(episodes["sourcing"]))
+    hidden = suppressed_units(episodes, is_followed, min_cell_n)["sourcing"]
     for cell, rows in cells.items():
         if cell != (ALL, ALL):
             yield "sourcing", cell[0], rows, cell in hidden

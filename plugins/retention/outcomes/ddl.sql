@@ -63,6 +63,37 @@ create unique index if not exists retention_metrics_by_cell on {outcomes}.retent
 comment on table {outcomes}.retention_metrics is
     'Grain: as_of x metric x breakdown x member x level x segment x horizon. A value has n and interval, else a refusal.';
 
+create table if not exists {outcomes}.restatements_told (
+    as_of timestamptz not null,
+    previous_as_of timestamptz not null,
+    metric text not null,
+    month text not null,
+    horizon_days integer not null,
+    n_before bigint,
+    n_after bigint,
+    numerator_before bigint,
+    numerator_after bigint,
+    denominator_before bigint,
+    denominator_after bigint,
+    value_before double precision,
+    value_after double precision,
+    refusal_before text,
+    refusal_after text,
+    reason text not null,
+    is_suppression boolean not null,
+    is_rule_version boolean not null,
+    is_code boolean not null,
+    is_late_data boolean not null,
+    has_gone_on boolean not null,
+    is_merge boolean not null,
+    is_deletion boolean not null,
+    is_quarantine boolean not null,
+    is_erasure boolean not null,
+    primary key (as_of, metric, month, horizon_days)
+);
+comment on table {outcomes}.restatements_told is
+    'Grain: published night x metric x month x horizon: what the mart restatements told, kept as it was told.';
+
 create table if not exists {outcomes}.touchpoints (
     as_of timestamptz not null,
     batch_id bigint not null,

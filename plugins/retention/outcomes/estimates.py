@@ -89,16 +89,19 @@ def estimate_cells(
     variant: str,
     estimators: tuple[tuple[str, str], ...],
     min_cell_n: int,
+    hidden: set[Cell] | None = None,
 ) -> Iterator[SurvivalRow]:
     """These estimators of every cell and horizon; `level` and `segment` of the rows are the two axes of the cells.
 
-    ordered: episodes as `in_order` of the variant gives them. cells: positions of its rows.
+    ordered: episodes as `in_order` of the variant gives them. cells: positions of its rows. hidden: the cells not to be
+    shown, where more than this table decides it.
     """
     duration, cause = follow_up(ordered, variant)
     limit = ordered["followed_any_s" if variant == "left_any" else "followed_order_s"].to_numpy()
     party = ordered["party"].to_numpy()
     followed = {cell: rows[limit[rows] > 0] for cell, rows in cells.items()}
-    hidden = suppressed(party, followed, min_cell_n)
+    if hidden is None:
+        hidden = suppressed(party, followed, min_cell_n)
     for cell, rows in followed.items():
         statuses = {days: maturity(limit[cells[cell]] >= days * SECONDS_PER_DAY) for days in HORIZONS_DAYS}
         yield from _estimate_cell(

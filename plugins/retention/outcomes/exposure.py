@@ -181,7 +181,7 @@ def _levels(
         or any(0 < side[rows].sum() < min_cell_n for side in (exposed, unexposed))
         or (len(rows) and (everyone.party[rows] == everyone.party[rows[0]]).all())
     }
-    hidden = hidden_cells(sizes, small)
+    hidden = hidden_cells(sizes, small, min_cell_n)
     for cell, rows in cells.items():
         status = maturity(is_mature[of_level[cell[0]]])
         if cell in hidden:

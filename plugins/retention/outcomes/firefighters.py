@@ -28,6 +28,8 @@ from retention.outcomes.unit_cells import (
     UNKNOWN,
     Cases,
     Cells,
+    Key,
+    Table,
     hidden_units,
     is_small,
     judge,
@@ -36,6 +38,8 @@ from retention.outcomes.unit_cells import (
 )
 
 HORIZON_DAYS = 90
+#: What no agent of a team had: a cell that is not published.
+REST = "rest of team"
 
 
 @dataclass(frozen=True)
@@ -81,20 +85,28 @@ def rank_firefighters(cases: pd.DataFrame, min_cell_n: int) -> Iterator[Firefigh
     """Teams by quarter and over the latest quarters, agents over these only: a quarter is too short for one person.
 
     cases: columns CASE_COLUMNS. min_cell_n: units with fewer mature cases, or of one party only, are refused, with
-    another one of their team, partner or quarters where that would give them away. Ranks are among those shown.
+    another one of their team, partner or quarters, or their team, where that would give them away. Ranks are among
+    those shown.
     """
     cases = latest_quarters(cases)
     judged = judge(cases, HORIZON_DAYS)
-    assigned = (cases["team"] != UNKNOWN).to_numpy()
-    named = assigned & (cases["agent"] != UNKNOWN).to_numpy()
-    teams = units(cases, "team", assigned)
+    named = (cases["agent"] != UNKNOWN).to_numpy()
+    teams = units(cases, "team", np.ones(len(cases), dtype=bool))
     agents = {cell: rows for cell, rows in units(cases, "agent", named).items() if cell[1] == ALL}
     mature = {cell: rows[judged.is_mature[rows]] for cell, rows in teams.items()}
-    small = {("team", cell) for cell, rows in mature.items() if is_small(judged.party, rows, min_cell_n)}
-    hidden = {cell for kind, cell in hidden_units(cases, {"team": mature}, small) if kind == "team"}
+    mature_agents = {cell: rows[judged.is_mature[rows]] for cell, rows in agents.items()}
+    below: list[Table] = []
+    judged_cells: dict[Key, Positions] = {("team", cell): rows for cell, rows in mature.items()}
+    judged_cells |= {("agent", cell): rows for cell, rows in mature_agents.items()}
+    for table, rest in _agents_of_teams(cases, mature_agents, mature):
+        below.append(table)
+        judged_cells |= {key: rest for key in table[0].values() if key[0] == REST}
+    small = {key for key, rows in judged_cells.items() if is_small(judged.party, rows, min_cell_n)}
+    found = hidden_units(cases, {"team": mature}, small, min_cell_n, below)
+    hidden = {kind: {cell for of_kind, cell in found if of_kind == kind} for kind in ("team", "agent")}
     for period in sorted({period for _, period in teams}):
-        yield from _ranked("team", {cell: teams[cell] for cell in teams if cell[1] == period}, judged, hidden)
-    yield from _ranked("agent", agents, judged, _hidden_agents(cases, judged, agents, min_cell_n))
+        yield from _ranked("team", {cell: teams[cell] for cell in teams if cell[1] == period}, judged, hidden["team"])
+    yield from _ranked("agent", agents, judged, hidden["agent"])
 
 
 def expect(judged: Cases, rows: list[Positions]) -> Expected:
@@ -114,26 +126,27 @@ def expect(judged: Cases, rows: list[Positions]) -> Expected:
     )
 
 
-def _hidden_agents(cases: pd.DataFrame, judged: Cases, agents: Cells, min_cell_n: int) -> set[Cell]:
-    """Agents with too few cases, and the next smallest of a team in which there is just one of them.
+def _agents_of_teams(cases: pd.DataFrame, agents: Cells, teams: Cells) -> Iterator[tuple[Table, Positions]]:
+    """Of each team the agents that add up to it, and the cases of it that none of them had.
 
-    An agent is of the team that gave most of its cases. One line a team needs no equations (see suppression).
+    agents, teams: their mature cases. An agent is of the team that gave most of its cases. Where all its agents' cases
+    are the team's own, the rest of the team, which is published nowhere, is a part as well: it can be computed.
     """
-    sizes = {cell: judged.is_mature[rows].sum() for cell, rows in agents.items()}
     pairs = cases.groupby(["agent", "team"], observed=True).size().sort_values(kind="stable")
     home = {str(agent): str(team) for agent, team in pairs.index}
-    members: dict[str, list[Cell]] = {}
-    for cell in sorted(agents, key=lambda cell: (sizes[cell], cell)):
-        members.setdefault(home[cell[0]], []).append(cell)
-    hidden: set[Cell] = set()
-    for team in members.values():
-        seen = [cell for cell in team if sizes[cell]]
-        small = [
-            cell for cell in seen if is_small(judged.party, agents[cell][judged.is_mature[agents[cell]]], min_cell_n)
-        ]
-        beside = [cell for cell in seen if cell not in small]
-        hidden |= {*small, *(beside[:1] if len(small) == 1 else [])}
-    return hidden
+    for (team, period), rows in teams.items():
+        if period != ALL or not len(rows):
+            continue
+        members = {cell: mine for cell, mine in agents.items() if home[cell[0]] == team and len(mine)}
+        keys: dict[Cell, Key] = {cell: ("agent", cell) for cell in members} | {(ALL, ALL): ("team", (team, ALL))}
+        sizes = {cell: len(mine) for cell, mine in members.items()} | {(ALL, ALL): len(rows)}
+        named = np.concatenate([*members.values(), np.empty(0, np.int64)])
+        rest = np.setdiff1d(rows, named)
+        if len(rest) and np.isin(named, rows).all():
+            keys[UNKNOWN, ALL], sizes[UNKNOWN, ALL] = (REST, (team, ALL)), len(rest)
+        else:
+            rest = rest[:0]
+        yield (keys, sizes), rest
 
 
 def _ranked(kind: str, counted: Cells, judged: Cases, hidden: set[Cell]) -> Iterator[FirefighterRow]:

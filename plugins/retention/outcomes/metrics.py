@@ -20,6 +20,7 @@ from retention.outcomes.cells import (
     split_by,
     split_by_segment,
     suppressed,
+    suppressed_units,
     tables,
 )
 from retention.outcomes.estimates import (
@@ -132,9 +133,11 @@ def left_by_breakdown(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[Metri
     estimator = (("aalen_johansen", "voluntary"),)
     for variant in ("left_any", "left_by_order"):
         ordered = in_order(episodes, variant)
+        limit = ordered["followed_any_s" if variant == "left_any" else "followed_order_s"].to_numpy()
+        hidden = suppressed_units(ordered, limit > 0, min_cell_n)
         for breakdown, cells in tables(ordered):
             if breakdown != NO_BREAKDOWN:
-                found = estimate_cells(ordered, cells, variant, estimator, min_cell_n)
+                found = estimate_cells(ordered, cells, variant, estimator, min_cell_n, hidden.get(breakdown))
                 # The total is the cell without a breakdown; here it guards the small ones.
                 yield from survival_metrics((row for row in found if row.level != ALL), breakdown)
 
@@ -143,14 +146,17 @@ def contact_metrics(contacts: pd.DataFrame, min_cell_n: int) -> Iterator[MetricR
     """Repeat-contact rate at 7 and 30 days among contacts whose window has elapsed; first-contact resolution."""
     party = contacts["party"].to_numpy()
     is_first = contacts["is_first_contact"].to_numpy()
+    elapsed = {days: contacts[f"is_window_{days}d_elapsed"].to_numpy() for days in REPEAT_WINDOWS_DAYS}
+    hidden = {days: suppressed_units(contacts, elapsed[days], min_cell_n) for days in REPEAT_WINDOWS_DAYS}
+    hidden_first = suppressed_units(contacts, elapsed[REPEAT_WINDOWS_DAYS[-1]] & is_first, min_cell_n)
     for breakdown, cells in tables(contacts):
-        for days in REPEAT_WINDOWS_DAYS:
+        for days, is_elapsed in elapsed.items():
             has_repeat = contacts[f"has_repeat_{days}d"].to_numpy()
-            is_elapsed = contacts[f"is_window_{days}d_elapsed"].to_numpy()
-            flags = (is_elapsed, is_elapsed, party, min_cell_n)
-            yield from shares("repeat_contact_rate", days, cells, has_repeat, *flags, breakdown)
+            flags = (is_elapsed, is_elapsed, party, min_cell_n, breakdown)
+            yield from shares("repeat_contact_rate", days, cells, has_repeat, *flags, hidden[days].get(breakdown))
         first_cells = {cell: rows[is_first[rows]] for cell, rows in cells.items()}
-        yield from shares("first_contact_resolution", days, first_cells, ~has_repeat, *flags, breakdown)
+        is_hidden = hidden_first.get(breakdown)
+        yield from shares("first_contact_resolution", days, first_cells, ~has_repeat, *flags, is_hidden)
 
 
 def saved_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
@@ -168,24 +174,27 @@ def saved_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow
     for metric, chosen in (("saved_3a", level == "L3a"), ("saved_3b", (level == "L3b") & own_words)):
         split_cells = {breakdown: split_by(episodes[breakdown]) for breakdown in RESTORED_BREAKDOWNS}
         found = {b: {cell: rows[chosen[rows]] for cell, rows in cells.items()} for b, cells in split_cells.items()}
-        for breakdown, cells in {NO_BREAKDOWN: split_by_segment(episodes["segment"], chosen), **found}.items():
-            for days in HORIZONS_DAYS:
-                horizon = days * SECONDS_PER_DAY
-                has_ended = (cause > 0) & (duration < horizon)
-                is_mature = limit >= horizon
-                yield from shares(metric, days, cells, ~has_ended, is_mature, is_mature, party, min_cell_n, breakdown)
+        tables_of_cells = {NO_BREAKDOWN: split_by_segment(episodes["segment"], chosen), **found}
+        for days in HORIZONS_DAYS:
+            horizon = days * SECONDS_PER_DAY
+            has_ended = (cause > 0) & (duration < horizon)
+            is_mature = limit >= horizon
+            hidden = suppressed_units(episodes, chosen & is_mature, min_cell_n, RESTORED_BREAKDOWNS)
+            flags = (~has_ended, is_mature, is_mature, party, min_cell_n)
+            for breakdown, cells in tables_of_cells.items():
+                yield from shares(metric, days, cells, *flags, breakdown, hidden.get(breakdown))
 
 
 def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
     """Won back (left by order or port) and reactivated (left by inactivity), by when the first churn came: [0, h).
 
-    Denominator: churns, each once, whose 180 days to return and 60 to earn have elapsed. A churn that follows several
-    index episodes belongs to the latest.
+    Denominator: churns, each once, whose 180 days to return and 60 to earn have elapsed, both of orders and of usage as
+    far as they are loaded. A churn that follows several index episodes belongs to the latest.
     """
     party = episodes["party"].to_numpy()
     duration, cause = follow_up(episodes, "left_any")
     by_order = episodes["is_order_churn"].to_numpy()
-    limit = episodes["followed_order_s"].to_numpy()
+    limit = np.minimum(episodes["followed_order_s"].to_numpy(), episodes["followed_usage_s"].to_numpy())
     since_churn = episodes["return_s"].to_numpy()
     is_back = (since_churn < RETURN_WITHIN_DAYS * SECONDS_PER_DAY) & episodes["has_return_revenue"].to_numpy()
     fate_after = (RETURN_WITHIN_DAYS + REVENUE_UNTIL_DAYS) * SECONDS_PER_DAY
@@ -201,8 +210,10 @@ def returned_metrics(episodes: pd.DataFrame, min_cell_n: int) -> Iterator[Metric
             # Nothing more can come of an episode when its horizon and the fate of a churn within it have passed.
             is_settled = limit >= horizon + fate_after
             is_settled |= is_counted | (is_churn & (duration >= horizon))
+            hidden = suppressed_units(episodes, is_counted, min_cell_n, RESTORED_BREAKDOWNS)
+            flags = (is_back, is_counted, is_settled, party, min_cell_n)
             for breakdown, cells in tables_of_cells.items():
-                yield from shares(metric, days, cells, is_back, is_counted, is_settled, party, min_cell_n, breakdown)
+                yield from shares(metric, days, cells, *flags, breakdown, hidden.get(breakdown))
 
 
 def _has_its_own_churn(episodes: pd.DataFrame) -> Flags:
@@ -233,13 +244,16 @@ def shares(
     party: Positions,
     min_cell_n: int,
     breakdown: str = NO_BREAKDOWN,
+    hidden: set[Cell] | None = None,
 ) -> Iterator[MetricRow]:
     """A share of rows for every cell: successes / counted, with the party-clustered Wilson interval.
 
-    In a breakdown the total guards the small cells, and is published without a breakdown only.
+    In a breakdown the total guards the small cells, and is published without a breakdown only. hidden: the cells not to
+    be shown, where more than this table decides it (`suppressed_units`).
     """
     counted = {cell: rows[is_counted[rows]] for cell, rows in cells.items()}
-    hidden = suppressed(party, counted, min_cell_n)
+    if hidden is None:
+        hidden = suppressed(party, counted, min_cell_n)
     for cell, rows in counted.items():
         if breakdown != NO_BREAKDOWN and cell == (ALL, ALL):
             continue

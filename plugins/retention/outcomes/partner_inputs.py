@@ -11,7 +11,7 @@ from retention.outcomes.frames import read_frame, read_min_cell_n
 from retention.outcomes.partners import PartnerRow, compare_partners
 
 #: Name, kind and SQL of each column. Times in _s are seconds since the level was reached, NaN when not known to have
-#: happened. `partner` is the vendor, in_house or unknown. `stratum` is what decides who gets a case, as known at its
+#: happened. `partner` is the vendor or in_house. `stratum` is what decides who gets a case, as known at its
 #: begin: what handling made of it later, a repeat or a threat, is not taken out of the comparison.
 CASE_COLUMNS = {
     "party": ("int64", "hashtextextended(coalesce(party_id, subscription_id), 0)"),
@@ -22,8 +22,8 @@ CASE_COLUMNS = {
     ),
     "sourcing": ("code", "sourcing"),
     "partner": ("code", "coalesce(first_vendor_id, sourcing)"),
-    "team": ("code", "case when sourcing <> 'unknown' then first_team_id else 'unknown' end"),
-    "agent": ("code", "case when sourcing <> 'unknown' then coalesce(first_agent_id, 'unknown') else 'unknown' end"),
+    "team": ("code", "first_team_id"),
+    "agent": ("code", "coalesce(first_agent_id, 'unknown')"),
     "is_risk": ("bool", "level <> 'L1'"),
     "is_night": ("bool", "coalesce(is_night, false)"),
     "churn_s": ("float64", "extract(epoch from churned_at - level_reached_at)::float8"),
@@ -34,8 +34,12 @@ CASE_COLUMNS = {
 
 
 def read_cases(conn: Connection, schema: str) -> pd.DataFrame:
-    """Index complaint episodes, from `schema`.int_cases_assigned, one row each (CASE_COLUMNS)."""
-    return read_frame(conn, sql.Identifier(schema, "int_cases_assigned"), "episode_id", CASE_COLUMNS, "true")
+    """Index episodes that somebody was assigned, from `schema`.int_cases_assigned, one row each (CASE_COLUMNS).
+
+    What nobody had is nobody's to answer for; as a unit of its own, a handful would hide a partner as its complement.
+    """
+    cases = sql.Identifier(schema, "int_cases_assigned")
+    return read_frame(conn, cases, "episode_id", CASE_COLUMNS, "sourcing <> 'unknown'")
 
 
 def compare_units(conn: Connection, schema: str, as_of: datetime) -> tuple[list[PartnerRow], list[FirefighterRow]]:

@@ -27,7 +27,6 @@ from retention.outcomes.unit_cells import (
     MAX_DROPPED_SHARE,
     OUTSOURCED,
     TOTAL_OF,
-    UNKNOWN,
     Cases,
     Cells,
     hidden_units,
@@ -117,7 +116,7 @@ def compare_partners(cases: pd.DataFrame, min_cell_n: int) -> Iterator[PartnerRo
                 for cell, rows in cells.items()
                 if is_small(judged.party, rows, min_cell_n) or 0 < sizes.get((kind, cell), 0) - len(rows) < min_cell_n
             }
-            hidden = hidden_units(cases, mature, small)
+            hidden = hidden_units(cases, mature, small, min_cell_n)
             if use_case == ALL:
                 sizes = {(kind, cell): len(rows) for kind, cells in mature.items() for cell, rows in cells.items()}
             for kind, cells in counted.items():
@@ -163,8 +162,8 @@ def _reference(
     if kind == "team":
         rest = [rows for (other, when), rows in mature["team"].items() if when == period and other != unit]
         return OTHERS, np.concatenate(rest) if rest else "zero_denominator"
-    if unit in (IN_HOUSE, UNKNOWN):
-        return IN_HOUSE, "is_reference" if unit == IN_HOUSE else "not_assigned"
+    if unit == IN_HOUSE:
+        return IN_HOUSE, "is_reference"
     if ("sourcing", (IN_HOUSE, period)) in hidden:
         return IN_HOUSE, "small_cell"
     rows = mature["sourcing"].get((IN_HOUSE, period))

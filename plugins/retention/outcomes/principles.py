@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from retention.outcomes.intervals import Interval, critical_value, wilson_of_clusters
-from retention.outcomes.suppression import ALL, Cell, hidden_cells
+from retention.outcomes.suppression import ALL, Cell, hidden_in_tree
 
 #: Share of cases that left, counted like the principles and shown beside them.
 OUTCOME = "share_left_90d"
@@ -100,25 +100,15 @@ def _mean(events: Sums, sizes: Sums) -> Interval | None:
 def _hidden(rows: pd.DataFrame, min_cell_n: int) -> set[Cell]:
     """(kind, unit) of what must not be shown: too few units or one party only, and what would give those away.
 
-    Units are a tree, and each unit with its parts is a line "parts = total". What is hidden in one line is hidden in
-    the others, until nothing is added: then every line that holds a hidden unit holds another: none can be computed.
+    Units are a tree, and each unit with its parts is a line "parts = total".
     """
     sizes: dict[Cell, int] = {(ALL, ALL): int(rows["n"].sum())}
     parties: dict[Cell, int] = {(ALL, ALL): rows["party"].nunique()}
-    lines: dict[Cell, list[Cell]] = {}
+    parents: dict[Cell, Cell] = {}
     for parent_kind, kind in pairwise((ALL, *UNIT_KINDS)):
         for unit, of_unit in rows.groupby(kind, sort=True, observed=True):
             cell = (kind, str(unit))
             sizes[cell], parties[cell] = int(of_unit["n"].sum()), of_unit["party"].nunique()
-            parent = ALL if parent_kind == ALL else str(of_unit[parent_kind].iloc[0])
-            lines.setdefault((parent_kind, parent), []).append(cell)
-    hidden = {cell for cell, n in sizes.items() if n < min_cell_n or parties[cell] < 2}
-    before: set[Cell] = set()
-    while hidden != before:
-        before = set(hidden)
-        for total, parts in lines.items():
-            # hidden_cells knows a total by its name.
-            line = {(ALL, ALL): total} | {(f"{kind} {unit}", ALL): (kind, unit) for kind, unit in parts}
-            small = {name for name, cell in line.items() if cell in hidden}
-            hidden |= {line[name] for name in hidden_cells({name: sizes[cell] for name, cell in line.items()}, small)}
-    return hidden
+            parents[cell] = (parent_kind, ALL if parent_kind == ALL else str(of_unit[parent_kind].iloc[0]))
+    small = {cell for cell, n in sizes.items() if n < min_cell_n or parties[cell] < 2}
+    return hidden_in_tree(sizes, parents, small, min_cell_n)

@@ -114,7 +114,7 @@ def findings(
             for vendor in (case[0].vendor, ALL):
                 cells.setdefault((level, vendor), []).append(case)
     sizes = {cell: len(members) for cell, members in cells.items()}
-    hidden = hidden_cells(sizes, {cell for cell, n in sizes.items() if 0 < n < min_cell_n})
+    hidden = hidden_cells(sizes, {cell for cell, n in sizes.items() if 0 < n < min_cell_n}, min_cell_n)
     for kind in KINDS:
         known = [PREVENTABLE] if kind == "preventable" else [*codes.get(kind, []), UNKNOWN]
         for code in known:

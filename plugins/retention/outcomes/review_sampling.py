@@ -54,12 +54,19 @@ ranked as (
     from judged
     where outcome = 'stayed' or (outcome = 'left' and seen_for >= min_seen_days * interval '24 hours')
 ),
-matched as (
+-- Grouped, not joined: a row of either outcome stands at each place of a stratum.
+placed as (
     select
-        gone.episode_id as left_id, kept.episode_id as stayed_id, gone.seen_for, gone.pairs_per_week,
-        row_number() over (order by gone.place, gone.episode_id) as pair_number
-    from ranked as gone inner join ranked as kept using (level, segment, month_on, place_in_stratum)
-    where gone.outcome = 'left' and kept.outcome = 'stayed'
+        max(episode_id) filter (where outcome = 'left') as left_id,
+        max(episode_id) filter (where outcome = 'stayed') as stayed_id,
+        max(place) filter (where outcome = 'left') as place,
+        max(seen_for) filter (where outcome = 'left') as seen_for,
+        max(pairs_per_week) as pairs_per_week
+    from ranked group by level, segment, month_on, place_in_stratum
+),
+matched as (
+    select *, row_number() over (order by place, left_id) as pair_number
+    from placed where left_id is not null and stayed_id is not null
 ),
 counted as (
     select

@@ -22,7 +22,7 @@ import pandas as pd
 
 from retention.outcomes.intervals import Interval, critical_value, wilson
 
-NO_OVERLAP = "no_overlap"
+NO_OVERLAP, TOO_FEW = "no_overlap", "too_few"
 SHARES = (0.0, 1.0)
 
 Floats = npt.NDArray[np.float64]
@@ -45,6 +45,17 @@ class Standardised:
     low: float | None
     high: float | None
     refusal_reason: str | None
+
+    def refusal(self, min_n: int, max_dropped_share: float) -> str | None:
+        """Why this is not to be published: no overlap, fewer than `min_n` rows in it, or too much of the group dropped.
+
+        Of a group that lost most of its rows, the rate of the rest is not its rate.
+        """
+        if self.refusal_reason is not None:
+            return self.refusal_reason
+        if self.n_used < min_n:
+            return TOO_FEW
+        return NO_OVERLAP if self.n_used < (1.0 - max_dropped_share) * self.n else None
 
 
 @dataclass(frozen=True)

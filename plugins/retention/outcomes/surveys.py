@@ -22,6 +22,7 @@ from retention.outcomes.cells import (
     split_by,
     split_by_segment,
     suppressed,
+    suppressed_units,
 )
 from retention.outcomes.intervals import Interval, clustered_wilson, critical_value, wilson
 from retention.outcomes.metrics import MetricRow, place_of, shares
@@ -111,8 +112,9 @@ def survey_metrics(surveys: pd.DataFrame, occasions: pd.DataFrame, min_cell_n: i
     everyone = np.ones(len(occasions), dtype=bool)
     party = occasions["party"].to_numpy()
     is_invited = occasions["is_invited"].to_numpy()
+    hidden = suppressed_units(occasions, everyone, min_cell_n)
     for breakdown, cells in _tables(occasions, ("team", "vendor", "sourcing")):
-        flags = (is_invited, everyone, everyone, party, min_cell_n, breakdown)
+        flags = (is_invited, everyone, everyone, party, min_cell_n, breakdown, hidden.get(breakdown))
         yield from shares("survey_invitation_rate", INVITED_DAYS, cells, *flags)
 
 
@@ -142,13 +144,15 @@ def _scores(surveys: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
     """CSAT and transactional NPS by level x segment and by each breakdown."""
     for metric in ("csat", "transactional_nps"):
         of_kind = _where(surveys, (surveys["kind"] == metric).to_numpy())
+        opinion, is_elapsed = of_kind["opinion"].to_numpy(), of_kind["is_elapsed"].to_numpy()
+        is_counted = is_elapsed & ~np.isnan(opinion)
+        hidden = suppressed_units(of_kind, is_counted, min_cell_n)
         for breakdown, cells in _tables(of_kind, BREAKDOWNS):
             if metric != "csat":
-                yield from _net_scores(metric, cells, of_kind, min_cell_n, breakdown)
+                yield from _net_scores(metric, cells, of_kind, min_cell_n, breakdown, hidden.get(breakdown))
                 continue
-            opinion, is_elapsed = of_kind["opinion"].to_numpy(), of_kind["is_elapsed"].to_numpy()
-            flags = (opinion == 1, is_elapsed & ~np.isnan(opinion), is_elapsed, of_kind["party"].to_numpy())
-            yield from shares(metric, ANSWER_DAYS, cells, *flags, min_cell_n, breakdown)
+            flags = (opinion == 1, is_counted, is_elapsed, of_kind["party"].to_numpy(), min_cell_n, breakdown)
+            yield from shares(metric, ANSWER_DAYS, cells, *flags, hidden.get(breakdown))
 
 
 def _response_rates(after_contact: pd.DataFrame, surveys: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
@@ -157,9 +161,10 @@ def _response_rates(after_contact: pd.DataFrame, surveys: pd.DataFrame, min_cell
         is_elapsed = frame["is_elapsed"].to_numpy()
         has_answer = ~np.isnan(frame["opinion"].to_numpy())
         flags = (has_answer, is_elapsed, is_elapsed, frame["party"].to_numpy(), min_cell_n)
+        hidden = suppressed_units(frame, is_elapsed, min_cell_n, breakdowns)
         for breakdown in breakdowns:
-            name = "survey_kind" if breakdown == "kind" else breakdown
-            yield from shares("survey_response_rate", ANSWER_DAYS, _cells(frame, breakdown), *flags, name)
+            place = ("survey_kind" if breakdown == "kind" else breakdown, hidden.get(breakdown))
+            yield from shares("survey_response_rate", ANSWER_DAYS, _cells(frame, breakdown), *flags, *place)
 
 
 def _left_after(after_contact: pd.DataFrame, relational: pd.DataFrame, min_cell_n: int) -> Iterator[MetricRow]:
@@ -194,13 +199,19 @@ def _left_after(after_contact: pd.DataFrame, relational: pd.DataFrame, min_cell_
 
 
 def _net_scores(
-    metric: str, cells: dict[Cell, Positions], frame: pd.DataFrame, min_cell_n: int, breakdown: str = NO_BREAKDOWN
+    metric: str,
+    cells: dict[Cell, Positions],
+    frame: pd.DataFrame,
+    min_cell_n: int,
+    breakdown: str = NO_BREAKDOWN,
+    hidden: set[Cell] | None = None,
 ) -> Iterator[MetricRow]:
     opinion, is_elapsed = frame["opinion"].to_numpy(), frame["is_elapsed"].to_numpy()
     party = frame["party"].to_numpy()
     is_counted = is_elapsed & ~np.isnan(opinion)
     counted = {cell: rows[is_counted[rows]] for cell, rows in cells.items()}
-    hidden = suppressed(party, counted, min_cell_n)
+    if hidden is None:
+        hidden = suppressed(party, counted, min_cell_n)
     for cell, rows in counted.items():
         if breakdown != NO_BREAKDOWN and cell == (ALL, ALL):
             continue

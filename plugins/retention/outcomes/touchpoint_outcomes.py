@@ -85,8 +85,8 @@ def touchpoint_outcomes(
     """
     left = _with_totals({_key(one): np.array([one.mature, one.left, one.parties], float) for one in departures})
     money = _with_totals({_key(one): np.array([one.subscriptions, one.rub]) for one in revenue})
-    few = _hidden(left, lambda cell: cell[0] < min_cell_n or cell[2] < 2)
-    few_payers = _hidden(money, lambda cell: cell[0] < min_cell_n)
+    few = _hidden(left, lambda cell: cell[0] < min_cell_n or cell[2] < 2, min_cell_n)
+    few_payers = _hidden(money, lambda cell: cell[0] < min_cell_n, min_cell_n)
     shares = _shares(left, few, is_total=False) | _shares(left, few, is_total=True)
     for key in sorted({*keys, *left, *money}):
         n_mature, left_after, _ = left.get(key, np.zeros(3))
@@ -125,7 +125,9 @@ def _with_totals(cells: dict[Key, npt.NDArray[np.float64]]) -> dict[Key, npt.NDA
     return cells | totals
 
 
-def _hidden(cells: dict[Key, npt.NDArray[np.float64]], is_small: Callable[[npt.NDArray[np.float64]], bool]) -> set[Key]:
+def _hidden(
+    cells: dict[Key, npt.NDArray[np.float64]], is_small: Callable[[npt.NDArray[np.float64]], bool], min_cell_n: int
+) -> set[Key]:
     """Small cells, each with another of its regions when the total would give it away."""
     lines: dict[tuple[str, str, str], dict[Cell, Key]] = {}
     for key in cells:
@@ -134,7 +136,7 @@ def _hidden(cells: dict[Key, npt.NDArray[np.float64]], is_small: Callable[[npt.N
     for line in lines.values():
         sizes = {cell: int(cells[key][0]) for cell, key in line.items()}
         small = {cell for cell, key in line.items() if sizes[cell] and is_small(cells[key])}
-        hidden |= {line[cell] for cell in hidden_cells(sizes, small)} if small else set()
+        hidden |= {line[cell] for cell in hidden_cells(sizes, small, min_cell_n)} if small else set()
     return hidden
 
 

@@ -126,7 +126,7 @@ def touchpoints(
     hidden: set[tuple[str, str]] = set()
     for stage in {stage for stage, _ in sizes}:
         line = {cell: n for cell, n in sizes.items() if cell[0] == stage}
-        hidden |= hidden_cells(line, {cell for cell, n in line.items() if 0 < n < min_cell_n})
+        hidden |= hidden_cells(line, {cell for cell, n in line.items() if 0 < n < min_cell_n}, min_cell_n)
     counted: dict[tuple[str, str, str, str], tuple[int, int]] = {}
     for one in complaints:
         for region in (one.region_id, ALL):

@@ -26,6 +26,7 @@ from retention.outcomes.partner_inputs import compare_units
 from retention.outcomes.principles import principles
 from retention.outcomes.replay import replay
 from retention.outcomes.replay_inputs import read_observed, read_scenarios
+from retention.outcomes.restated import keep_told
 from retention.outcomes.review_findings import FindingRow, findings, read_codes, read_judgements
 from retention.outcomes.review_sampling import draw_reviews
 from retention.outcomes.silence import silence_metrics
@@ -90,6 +91,7 @@ def track_outcomes(
             cur.execute(sql.SQL(ddl).format(outcomes=sql.Identifier(outcomes_schema)))
             for table, rows in found.items():
                 _replace(cur, sql.Identifier(outcomes_schema, table), as_of, batch_id, rows, table in HISTORY)
+            keep_told(cur, outcomes_schema)
             reviewed = draw_reviews(cur, as_of, batch_id, intermediate_schema, outcomes_schema)
             judged = _read_reviews(cur, as_of, outcomes_schema)
             _replace(cur, sql.Identifier(outcomes_schema, "case_review_findings"), as_of, batch_id, judged, False)

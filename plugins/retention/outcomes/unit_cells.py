@@ -1,6 +1,6 @@
 """The units that handled cases (agents, teams, vendors, in-house): their cases by quarter, and which must be hidden."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -20,6 +20,10 @@ QUARTERS = 8
 TOTAL_OF = {"team": "partner", "vendor": "sourcing", "sourcing": None}
 
 Cells = dict[Cell, Positions]
+#: A cell of one of several tables that share cells: (kind of unit, (unit, period)).
+Key = tuple[str, Cell]
+#: Cells that add up to one total: what each is called elsewhere, and its size.
+Table = tuple[dict[Cell, Key], dict[Cell, int]]
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def judge(cases: pd.DataFrame, days: int) -> Cases:
 def units(cases: pd.DataFrame, kind: str, chosen: Flags) -> Cells:
     """Row positions of every (unit, quarter) of a kind with any chosen case, and of (unit, 'all').
 
-    A vendor is an outsourced partner. Cases that nobody was assigned are a sourcing of their own, and no team.
+    A vendor is an outsourced partner.
     """
     column = "partner" if kind == "vendor" else kind
     positions = np.flatnonzero(chosen & _is_of(cases, kind))
@@ -82,27 +86,35 @@ def is_small(party: Positions, rows: Positions, min_cell_n: int) -> bool:
     return bool(len(rows) and (len(rows) < min_cell_n or (party[rows] == party[rows[0]]).all()))
 
 
-def hidden_units(cases: pd.DataFrame, cells: dict[str, Cells], small: set[tuple[str, Cell]]) -> set[tuple[str, Cell]]:
+def hidden_units(
+    cases: pd.DataFrame, cells: dict[str, Cells], small: set[Key], min_cell_n: int, below: Sequence[Table] = ()
+) -> set[Key]:
     """The small (kind, cell) and those that would give them away.
 
     Teams add up to their partner, vendors to what is outsourced, every unit's quarters to all of them. What is hidden
     in one table hides its total in the table above, and a total its parts in the table below, until nothing changes.
+    cells: the narrower kinds first. below: tables whose totals are parts in those of `cells`.
     """
-    tables = [table for kind in cells for table in _tables(cases, kind, cells[kind])]
+    tables = [*below, *(table for kind in cells for table in _tables(cases, kind, cells[kind]))]
     hidden = set(small)
     while True:
         before = len(hidden)
+        unknown: dict[Key, int] = {}
         for keys, sizes in tables:
-            found = hidden_cells(sizes, {cell for cell, key in keys.items() if key in hidden})
+            # Of a hidden total only its hidden parts are unknown, so that is all it hides in the table above.
+            unknown_sizes = {cell: unknown.get(keys[cell], n) for cell, n in sizes.items()}
+            found = hidden_cells(unknown_sizes, {cell for cell, key in keys.items() if key in hidden}, min_cell_n)
             hidden |= {keys[cell] for cell in found}
+            parts = [cell for cell in found if cell[0] != ALL]
+            for unit, period in found:
+                if unit == ALL and (n := sum(unknown_sizes[part] for part in parts if part[1] == period)):
+                    unknown[keys[unit, period]] = n
         if len(hidden) == before:
             return hidden
 
 
-def _tables(
-    cases: pd.DataFrame, kind: str, cells: Cells
-) -> Iterator[tuple[dict[Cell, tuple[str, Cell]], dict[Cell, int]]]:
-    """For each total of a kind, the cells that add up to it: what each is called elsewhere, and its size."""
+def _tables(cases: pd.DataFrame, kind: str, cells: Cells) -> Iterator[Table]:
+    """The table of each total of a kind."""
     above = TOTAL_OF[kind]
     column = "partner" if kind == "vendor" else kind
     pairs = cases.loc[_is_of(cases, kind), [column, above or column]].drop_duplicates().astype(str)
@@ -121,7 +133,6 @@ def _tables(
 
 
 def _is_of(cases: pd.DataFrame, kind: str) -> Flags:
-    if kind == "sourcing":
+    if kind != "vendor":
         return np.ones(len(cases), dtype=bool)
-    sourcing = cases["sourcing"].to_numpy(dtype=object)
-    return np.asarray(sourcing == OUTSOURCED) if kind == "vendor" else np.asarray(sourcing != UNKNOWN)
+    return np.asarray(cases["sourcing"].to_numpy(dtype=object) == OUTSOURCED)

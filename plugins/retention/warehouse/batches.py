@@ -134,6 +134,8 @@ def set_current_run(conn: Connection, batch: Batch) -> None:
             """,
             {"batch_id": batch.batch_id, "as_of": batch.as_of},
         )
+        # So small a table is never analysed by itself, and every model joins it.
+        cur.execute("analyze ops.current_run")
 
 
 def close_loads(conn: Connection, batch_id: int) -> None:

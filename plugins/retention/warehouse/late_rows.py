@@ -2,6 +2,7 @@
 month the mart restatements).
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from psycopg2 import sql
@@ -10,32 +11,54 @@ from psycopg2.extensions import cursor as Cursor
 
 from retention.sources.contract import Table, load_contract, raw_identifier
 
-#: When what a row tells happened, where the contract names no instant.
-_MONTHS = {"crm.usage_months": "month_on::timestamp at time zone 'Europe/Moscow'"}
-#: Rows of tonight's loads that move what is known from one ticket, or holder, to another.
+#: Tables that figures by month rest on, with the columns that move none of them: a ticket that is answered or closed
+#: is written again, and its log tells when; revenue in roubles is in no such figure.
+_RESTED_ON: dict[str, frozenset[str]] = {
+    "crm.subscription_events": frozenset(),
+    "crm.usage_months": frozenset({"revenue_rub", "margin_rub"}),
+    "helpdesk.tickets": frozenset(
+        {
+            "priority", "status", "closure_code", "resolved_at", "closed_at", "agent_id", "team_id",
+            "merged_into_ticket_id",
+        }
+    ),
+    "helpdesk.ticket_events": frozenset(),
+    "helpdesk.contacts": frozenset(),
+    "vendor.survey_invitations": frozenset(),
+    "vendor.survey_responses": frozenset({"comment"}),
+    "web.public_reviews": frozenset({"author_name"}),
+}  # fmt: skip
+#: The last instant that a row tells of, where the contract names none: a month that goes on is about the past later.
+_TELLS_OF = {
+    "crm.usage_months": (
+        "(({row}.month_on + interval '1 month') at time zone 'Europe/Moscow' - interval '1 microsecond')"
+    ),
+}
+#: Per table, what tonight's loads move from one ticket, or holder, to another: when that happened.
 _MERGES = {
     "helpdesk.ticket_events": """
-        select count(*) from raw.helpdesk__ticket_events
-        where _load_id = any(%(loads)s) and _op = 'u' and kind in ('merge', 'unmerge')
+        select tickets.opened_at as moved_at
+        from tonight
+        cross join lateral (values (tonight.ticket_id), (tonight.from_value), (tonight.to_value)) as named (ticket_id)
+        inner join lateral (
+            select raw.opened_at from raw.helpdesk__tickets as raw
+            where raw.ticket_id = named.ticket_id and raw._op = 'u' order by raw._load_id desc limit 1
+        ) as tickets on true
+        where tonight.kind in ('merge', 'unmerge')
+    """,
+    "helpdesk.tickets": """
+        select tonight.opened_at as moved_at from tonight
+        where tonight.was_op = 'u' and tonight.merged_into_ticket_id is distinct from tonight.was_moved_from
     """,
     "crm.subscriptions": """
-        with tonight as (
-            select subscription_id, party_id from raw.crm__subscriptions
-            where _load_id = any(%(loads)s) and _op = 'u'
-        ),
-        earlier as (
-            select
-                raw.subscription_id, raw.party_id,
-                row_number() over (partition by raw.subscription_id order by raw._load_id desc) as recency
-            from raw.crm__subscriptions as raw
-            inner join tonight on raw.subscription_id = tonight.subscription_id
-            where raw._load_id < %(first_load)s and raw._op = 'u'
-        )
-        select count(*) from tonight inner join earlier
-            on tonight.subscription_id = earlier.subscription_id and earlier.recency = 1
-        where tonight.party_id <> earlier.party_id
+        select episodes.started_at as moved_at
+        from tonight inner join intermediate.int_episodes as episodes
+            on tonight.subscription_id = episodes.subscription_id
+        where tonight.was_op = 'u' and tonight.party_id is distinct from tonight.was_moved_from
     """,
 }
+#: What of a row names the ticket, or holder, that it belongs to.
+_BELONGS_TO = {"helpdesk.tickets": "merged_into_ticket_id", "crm.subscriptions": "party_id"}
 
 
 def book_late_rows(conn: Connection, batch_id: int) -> int:
@@ -77,28 +100,90 @@ def book_late_rows(conn: Connection, batch_id: int) -> int:
 
 
 def _book_months(cur: Cursor, batch_id: int, table: Table, loads: list[int], before: datetime) -> None:
-    """Book, of one table's loads, the rows about the past by month, and what was merged."""
+    """Book, by month, the rows of one table's loads that change what was known of the past, and what was merged.
+
+    A row is about the past when its key is new and it tells of an instant before `before`, or when an earlier version
+    said otherwise of one; what a figure does not rest on may change at will.
+    """
     values = {"batch": batch_id, "name": table.name, "loads": loads, "first_load": min(loads), "before": before}
-    about = sql.Identifier(table.event_at) if table.event_at else sql.SQL(_MONTHS.get(table.name, "null::timestamptz"))
+    if table.name in _RESTED_ON:
+        ignored = _RESTED_ON[table.name] | {table.cursor, "recorded_at"}
+        told = [name for name in table.columns if name not in table.key and name not in ignored]
+        _book(
+            cur,
+            values,
+            "about_past",
+            sql.SQL(
+                "select distinct {key}, instants.told_at as moved_at from {versions}"
+                " cross join lateral (values ({now}), ({then})) as instants (told_at)"
+                " where e._load_id is null or e._op = 'd' or ({ours}) is distinct from ({theirs})"
+            ).format(
+                key=_list(table.key, "n"),
+                versions=_versions(table),
+                now=_tells_of(table, "n"),
+                then=_tells_of(table, "e"),
+                ours=_list(told, "n"),
+                theirs=_list(told, "e"),
+            ),
+        )
+    if table.name in _MERGES and not (table.name == "crm.subscriptions" and _has_no_episodes(cur)):
+        belongs_to = _BELONGS_TO.get(table.name)
+        _book(
+            cur,
+            values,
+            "merge",
+            sql.SQL(
+                "with tonight as (select n.*, e._op as was_op, {was} as was_moved_from from {versions}) {merges}"
+            ).format(
+                was=sql.Identifier("e", belongs_to) if belongs_to else sql.SQL("null"),
+                versions=_versions(table),
+                merges=sql.SQL(_MERGES[table.name]),
+            ),
+        )
+
+
+def _book(cur: Cursor, values: dict[str, object], what: str, query: sql.Composable) -> None:
+    """Book the rows of `query` whose moved_at lies before the night before, by its month."""
     cur.execute(
         sql.SQL(
-            """
-            insert into ops.past_changes
-            select %(batch)s, %(name)s, 'about_past',
-                date_trunc('month', {about} at time zone 'Europe/Moscow')::date, count(*)
-            from {raw} where _load_id = any(%(loads)s) and _op = 'u' and {about} < %(before)s
-            group by 4
-            """
-        ).format(about=about, raw=raw_identifier(table.name)),
+            "insert into ops.past_changes"
+            " select %(batch)s, %(name)s, {},"
+            " date_trunc('month', moved_at at time zone 'Europe/Moscow')::date, count(*)"
+            " from ({}) as moved where moved_at < %(before)s group by 4"
+        ).format(sql.Literal(what), query),
         values,
     )
-    if table.name in _MERGES:
-        cur.execute(
-            "insert into ops.past_changes "  # noqa: S608 - constants of this module
-            "select %(batch)s, %(name)s, 'merge', date_trunc('month', as_of at time zone 'Europe/Moscow')::date, n "
-            f"from ops.batches cross join ({_MERGES[table.name]}) as merges (n) where batch_id = %(batch)s and n > 0",
-            values,
-        )
+
+
+def _versions(table: Table) -> sql.Composed:
+    """Tonight's versions (n), each beside the last one that was known before (e), as a `from` clause's content."""
+    same = sql.SQL(" and ").join(sql.SQL("r.{0} = n.{0}").format(sql.Identifier(name)) for name in table.key)
+    # A month of usage that goes on is most of a night's rows: not looked up.
+    return sql.SQL(
+        "(select * from {raw} as n where n._load_id = any(%(loads)s) and n._op = 'u' {past}) as n"
+        " left join lateral (select * from {raw} as r where {same} and r._load_id < %(first_load)s"
+        " order by r._load_id desc limit 1) as e on true"
+    ).format(
+        raw=raw_identifier(table.name),
+        past=sql.SQL("and {} < %(before)s").format(_tells_of(table, "n")) if table.name in _TELLS_OF else sql.SQL(""),
+        same=same,
+    )
+
+
+def _tells_of(table: Table, row: str) -> sql.Composable:
+    if table.name in _TELLS_OF:
+        return sql.SQL(_TELLS_OF[table.name].format(row=row))
+    assert table.event_at is not None  # of every other table in _RESTED_ON
+    return sql.Identifier(row, table.event_at)
+
+
+def _list(columns: Iterable[str], row: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(row, name) for name in columns)
+
+
+def _has_no_episodes(cur: Cursor) -> bool:
+    cur.execute("select to_regclass('intermediate.int_episodes') is null")
+    return cur.fetchone() == (True,)
 
 
 def _count(table: Table) -> sql.Composed:

@@ -51,47 +51,60 @@ reached as (
             and levels.valid_from <= resolved_on_trigger.resolved_at
 ),
 
-came_to as (
+-- A step may be for fewer levels than its scenario, so an episode that is in it comes to the step later, or never.
+matched as (
     select
         reached.*,
         scenario_steps.scenario,
-        row_number() over (
+        scenario_steps.version,
+        scenario_steps.step,
+        scenario_steps.is_required,
+        scenario_steps.due_minutes,
+        scenario_steps.calendar_code,
+        scenario_steps.valid_from,
+        scenario_steps.valid_to,
+        min(case when {{ was_valid('scenario_steps', 'reached.triggered_at') }} then reached.triggered_at end) over (
             partition by reached.episode_id, scenario_steps.scenario
-            order by reached.triggered_at asc, reached.level_rank desc
-        ) as level_number
+        ) as came_to_scenario_at
     from reached
     inner join scenario_steps
-        on
-            {{ was_valid('scenario_steps', 'reached.triggered_at') }}
-            and {{ is_in_scenario('scenario_steps', 'reached.level', 'reached.topic_level_1') }}
+        on {{ is_in_scenario('scenario_steps', 'reached.level', 'reached.topic_level_1') }}
+),
+
+numbered as (
+    select
+        matched.*,
+        row_number() over (
+            partition by matched.episode_id, matched.scenario, matched.step
+            order by matched.triggered_at asc, matched.level_rank desc, matched.valid_from desc
+        ) as level_number
+    from matched
+    where
+        matched.came_to_scenario_at <= matched.triggered_at
+        and {{ was_valid('matched', 'matched.came_to_scenario_at') }}
 ),
 
 asked as (
     select
         md5(
-            came_to.episode_id || '|' || came_to.scenario || '|' || scenario_steps.version || '|' || scenario_steps.step
+            numbered.episode_id || '|' || numbered.scenario || '|' || numbered.version || '|' || numbered.step
         ) as audit_step_id,
-        came_to.subject_id,
-        came_to.episode_id,
-        came_to.scenario,
-        scenario_steps.version,
-        scenario_steps.step,
-        scenario_steps.is_required,
-        came_to.level,
-        came_to.triggered_at,
-        came_to.is_resolved_on_trigger,
-        scenario_steps.due_minutes,
-        scenario_steps.calendar_code,
+        numbered.subject_id,
+        numbered.episode_id,
+        numbered.scenario,
+        numbered.version,
+        numbered.step,
+        numbered.is_required,
+        numbered.level,
+        numbered.triggered_at,
+        numbered.is_resolved_on_trigger,
+        numbered.due_minutes,
+        numbered.calendar_code,
         calendars.calendar_id
-    from came_to
-    inner join scenario_steps
-        on
-            came_to.scenario = scenario_steps.scenario
-            and {{ was_valid('scenario_steps', 'came_to.triggered_at') }}
-            and {{ is_in_scenario('scenario_steps', 'came_to.level', 'came_to.topic_level_1') }}
+    from numbered
     left join calendars
-        on scenario_steps.calendar_code = calendars.calendar_code and came_to.time_zone = calendars.time_zone
-    where came_to.level_number = 1
+        on numbered.calendar_code = calendars.calendar_code and numbered.time_zone = calendars.time_zone
+    where numbered.level_number = 1
 ),
 
 started as (

@@ -51,22 +51,24 @@ teams as (
     select * from {{ ref('stg_helpdesk__teams') }}
 ),
 
+-- A review may name a contact instead of a ticket.
 audits as (
-    select staged.*
+    select
+        staged.audit_id,
+        staged.score,
+        staged.audited_at,
+        staged.contact_id,
+        coalesce(staged.ticket_id, contacts.ticket_id) as ticket_id
     from {{ ref('stg_helpdesk__qa_audits') }} as staged
     cross join run
+    left join contacts on staged.contact_id = contacts.contact_id
     where {{ is_visible('staged.audited_at', 'staged.recorded_at') }}
 ),
 
+-- Without a score, off the scale, too late or in another's name they say nothing of the result.
 answers as (
-    select
-        invitations.ticket_id,
-        responses.responded_at
-    from {{ ref('stg_vendor__survey_responses') }} as responses
-    inner join {{ ref('stg_vendor__survey_invitations') }} as invitations
-        on responses.invitation_id = invitations.invitation_id
-    cross join run
-    where invitations.ticket_id is not null and {{ is_visible('responses.responded_at', 'responses.recorded_at') }}
+    select * from {{ ref('int_survey_answers') }}
+    where answer_status = 'answered'
 ),
 
 watermarks as (
@@ -157,11 +159,20 @@ signs as (
     where contacts.is_customer_initiated
     union all
     select
+        answers.episode_id,
+        'survey' as verified_by,
+        answers.responded_at as verified_at
+    from answers
+    where answers.episode_id is not null
+    union all
+    -- About a ticket of which no contact is known: a duplicate that was merged.
+    select
         member_tickets.episode_id,
         'survey' as verified_by,
         answers.responded_at as verified_at
     from member_tickets
     inner join answers on member_tickets.ticket_id = answers.ticket_id
+    where answers.episode_id is null
 ),
 
 verified as (
@@ -180,21 +191,35 @@ verified as (
             and signs.verified_at < {{ add_days('episodes.first_resolved_at', 30) }}
 ),
 
-reviewed as (
+case_audits as (
     select
         member_tickets.episode_id,
-        audits.score,
-        audits.audited_at,
-        row_number() over (
-            partition by member_tickets.episode_id order by audits.audited_at, audits.audit_id
-        ) as audit_number
+        audits.*
     from member_tickets
     inner join audits on member_tickets.ticket_id = audits.ticket_id
+    union all
+    select
+        episode_contacts.episode_id,
+        audits.*
+    from episode_contacts
+    inner join audits on episode_contacts.contact_id = audits.contact_id
+    where audits.ticket_id is null
+),
+
+reviewed as (
+    select
+        case_audits.episode_id,
+        case_audits.score,
+        case_audits.audited_at,
+        row_number() over (
+            partition by case_audits.episode_id order by case_audits.audited_at, case_audits.audit_id
+        ) as audit_number
+    from case_audits
     inner join episodes
         on
-            member_tickets.episode_id = episodes.episode_id
-            and audits.audited_at >= episodes.started_at
-            and audits.audited_at < coalesce(episodes.closes_at, {{ never }})
+            case_audits.episode_id = episodes.episode_id
+            and case_audits.audited_at >= episodes.started_at
+            and case_audits.audited_at < coalesce(episodes.closes_at, {{ never }})
 )
 
 select

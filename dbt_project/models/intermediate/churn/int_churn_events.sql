@@ -32,7 +32,10 @@ usage_months as (
 ),
 
 churn_rules as (
-    select * from {{ ref('churn_rules') }}
+    select rules.*
+    from {{ ref('churn_rules') }} as rules
+    cross join run
+    where {{ was_valid('rules', 'run.as_of') }}
 ),
 
 inactivity as (

@@ -19,8 +19,9 @@ usage_months as (
     where {{ is_touched('int_usage_touched', 'subscription_id') }}
 ),
 
+-- The shortest rule of any period: anchors are kept from night to night, and must do for the rule of each.
 churn_rules as (
-    select * from {{ ref('churn_rules') }}
+    select min(silence_days) as silence_days from {{ ref('churn_rules') }}
     where kind = 'inactivity'
 ),
 

@@ -62,8 +62,17 @@ select
     contacts.channel as first_channel,
     contacts.contact_id as first_contact_id,
     contacts.root_ticket_id as first_ticket_id,
-    coalesce(tickets.first_agent_id, contacts.agent_id) as first_agent_id,
-    coalesce(tickets.first_team_id, contacts.team_id) as first_team_id,
+    -- Whoever took the contact only where the ticket names nobody: an agent is not put into the team of another.
+    case
+        when coalesce(tickets.first_agent_id, tickets.first_team_id) is null then contacts.agent_id
+        when tickets.first_agent_id is null and tickets.first_team_id = contacts.team_id then contacts.agent_id
+        else tickets.first_agent_id
+    end as first_agent_id,
+    case
+        when coalesce(tickets.first_agent_id, tickets.first_team_id) is null then contacts.team_id
+        when tickets.first_team_id is null and tickets.first_agent_id = contacts.agent_id then contacts.team_id
+        else tickets.first_team_id
+    end as first_team_id,
     totals.contact_count,
     totals.customer_contact_count,
     totals.ticket_count,

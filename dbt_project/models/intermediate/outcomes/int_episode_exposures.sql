@@ -48,28 +48,6 @@ tickets as (
     select * from {{ ref('int_tickets_resolved') }}
 ),
 
-priorities_given as (
-    select
-        staged.ticket_id,
-        staged.to_value,
-        row_number() over (
-            partition by staged.ticket_id order by staged.event_at, staged.sequence, staged.ticket_event_id
-        ) as place
-    from {{ ref('stg_helpdesk__ticket_events') }} as staged
-    cross join run
-    where staged.kind = 'priority' and {{ is_visible('staged.event_at', 'staged.recorded_at') }}
-),
-
--- What the desk thought of the case when it came: today's priority was raised by what happened since.
-first_priorities as (
-    select
-        ticket_id,
-        max(to_value) as priority
-    from priorities_given
-    where place = 1
-    group by ticket_id
-),
-
 episode_tickets as (
     select distinct
         episode_contacts.episode_id,
@@ -183,7 +161,8 @@ select
     outcomes.level,
     outcomes.segment,
     outcomes.product,
-    coalesce(first_priorities.priority, tickets.priority, 'unknown') as first_priority,
+    -- What the desk thought of the case when it came: today's priority was raised by what happened since.
+    coalesce(tickets.first_priority, 'unknown') as first_priority,
     outcomes.is_index,
     outcomes.is_left_before,
     outcomes.is_silent_at_complaint,
@@ -209,7 +188,6 @@ select
 from outcomes
 inner join episodes on outcomes.episode_id = episodes.episode_id
 left join tickets on episodes.first_ticket_id = tickets.ticket_id
-left join first_priorities on episodes.first_ticket_id = first_priorities.ticket_id
 left join first_reached on outcomes.episode_id = first_reached.episode_id
 left join first_taken on outcomes.episode_id = first_taken.episode_id
 left join promised on outcomes.episode_id = promised.episode_id

@@ -44,7 +44,11 @@ teams as (
 
 owners as (
     select * from {{ ref('int_episode_owners') }}
-    where team_id is not null and owner_kind <> 'common_queue'
+    where owner_kind <> 'common_queue'
+),
+
+tickets as (
+    select * from {{ ref('int_tickets_resolved') }}
 ),
 
 -- What the CRM did not say yet cannot be known. Without any load of it nothing can.
@@ -77,7 +81,6 @@ lags as (
     from churn_rules
 ),
 
--- A helpdesk that names agents only: the team of the first one, as of then.
 ranked_owners as (
     select
         owners.*,
@@ -85,13 +88,40 @@ ranked_owners as (
     from owners
 ),
 
+owned as (
+    select distinct
+        episode_id,
+        agent_id
+    from owners
+),
+
+-- A helpdesk that names agents only: the first who had the case, with the team of then. A ticket's row may name whoever
+-- has it now, so it gives way to the log, unless the log has never heard of that agent: whose team is not known then.
+-- Never the agent of one and the team of another.
+first_owners as (
+    select
+        episodes.episode_id,
+        ranked_owners.agent_id,
+        ranked_owners.team_id
+    from episodes
+    inner join ranked_owners on episodes.episode_id = ranked_owners.episode_id and ranked_owners.owner_rank = 1
+    left join tickets on episodes.first_ticket_id = tickets.ticket_id
+    left join owned on episodes.episode_id = owned.episode_id and tickets.first_agent_id = owned.agent_id
+    where
+        episodes.first_team_id = ranked_owners.team_id
+        or (episodes.first_team_id is null and (tickets.first_agent_id is null or owned.agent_id is not null))
+),
+
 assigned as (
     select
         episodes.episode_id,
-        coalesce(episodes.first_agent_id, ranked_owners.agent_id) as first_agent_id,
-        coalesce(episodes.first_team_id, ranked_owners.team_id) as first_team_id
+        case
+            when episodes.first_team_id is null then coalesce(first_owners.agent_id, episodes.first_agent_id)
+            else coalesce(episodes.first_agent_id, first_owners.agent_id)
+        end as first_agent_id,
+        coalesce(episodes.first_team_id, first_owners.team_id) as first_team_id
     from episodes
-    left join ranked_owners on episodes.episode_id = ranked_owners.episode_id and ranked_owners.owner_rank = 1
+    left join first_owners on episodes.episode_id = first_owners.episode_id
 ),
 
 -- Every end of the subscription, seen from the episode.
@@ -323,7 +353,8 @@ ranked_returns as (
     where returns.returned_at < run.as_of
 ),
 
--- The window has an end, so what comes later cannot change a verdict that is old enough.
+-- The window has an end, so what comes later cannot change a verdict that is old enough. A month's row says its first
+-- and its last revenue: with revenue on both sides of the window it counts, silence is never made longer than it was.
 first_returns as (
     select
         ranked_returns.episode_id,
@@ -334,18 +365,13 @@ first_returns as (
     left join {{ ref('stg_crm__usage_months') }} as staged
         on
             ranked_returns.subscription_id = staged.subscription_id
-            and (
-                (
-                    {{ add_days('ranked_returns.returned_at', 30) }} <= staged.first_revenue_at
-                    and {{ add_days('ranked_returns.returned_at', 60) }} > staged.first_revenue_at
-                    and run.as_of > staged.first_revenue_at
-                )
-                or (
-                    {{ add_days('ranked_returns.returned_at', 30) }} <= staged.last_revenue_at
-                    and {{ add_days('ranked_returns.returned_at', 60) }} > staged.last_revenue_at
-                    and run.as_of > staged.last_revenue_at
-                )
+            and {{ add_days('ranked_returns.returned_at', 30) }} <= coalesce(
+                case when run.as_of > staged.last_revenue_at then staged.last_revenue_at end, staged.first_revenue_at
             )
+            and {{ add_days('ranked_returns.returned_at', 60) }} > coalesce(
+                staged.first_revenue_at, staged.last_revenue_at
+            )
+            and run.as_of > coalesce(staged.first_revenue_at, staged.last_revenue_at)
     where ranked_returns.return_rank = 1
     group by ranked_returns.episode_id, ranked_returns.returned_at
 ),

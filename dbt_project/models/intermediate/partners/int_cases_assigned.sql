@@ -29,6 +29,15 @@ contacts as (
     select * from {{ ref('int_contacts_linked') }}
 ),
 
+dials as (
+    select * from {{ ref('int_first_contacts') }}
+    where attempt_id is not null
+),
+
+episode_policy as (
+    select * from {{ ref('episode_policy') }}
+),
+
 actions as (
     select * from {{ ref('int_retention_actions') }}
     where cost_rub is not null
@@ -74,19 +83,25 @@ case_tickets as (
     where contacts.root_ticket_id is not null
 ),
 
--- What a person said to the subscriber, or heard, on a ticket of the case without its being a complaint itself.
+-- What a person said to the subscriber, or heard, without its being a complaint itself: on a ticket of the case, or on
+-- none when it was us who began.
 spoken as (
     select contacts.*
     from contacts
     left join episode_contacts on contacts.contact_id = episode_contacts.contact_id
-    where contacts.author_kind = 'human' and contacts.is_answered and episode_contacts.contact_id is null
+    where
+        contacts.author_kind = 'human'
+        and coalesce(contacts.is_answered, true)
+        and episode_contacts.contact_id is null
+        and (contacts.root_ticket_id is not null or contacts.direction = 'outbound')
 ),
 
-ticket_deeds as (
+undertaken as (
     select
         action_id as deed_id,
         false as is_contact,
         root_ticket_id,
+        subscription_id,
         action_at as deed_at,
         cost_rub
     from actions
@@ -95,44 +110,98 @@ ticket_deeds as (
         contact_id as deed_id,
         true as is_contact,
         root_ticket_id,
+        subscription_id,
         started_at as deed_at,
         0 as cost_rub
     from spoken
 ),
 
--- A ticket may be of several episodes: what is done on it belongs to the latest that had begun.
-of_tickets as (
+candidates as (
     select
-        ticket_deeds.*,
+        undertaken.*,
+        false as is_dial,
         case_tickets.episode_id,
-        row_number() over (
-            partition by ticket_deeds.deed_id, ticket_deeds.is_contact
-            order by case_tickets.started_at desc, case_tickets.episode_id asc
-        ) as latest_rank
-    from ticket_deeds
-    inner join case_tickets
-        on
-            ticket_deeds.root_ticket_id = case_tickets.root_ticket_id
-            and ticket_deeds.deed_at >= case_tickets.started_at
+        case_tickets.started_at
+    from undertaken
+    inner join case_tickets on undertaken.root_ticket_id = case_tickets.root_ticket_id
+    union all
+    select
+        undertaken.*,
+        false as is_dial,
+        episodes.episode_id,
+        episodes.started_at
+    from undertaken
+    inner join episodes on undertaken.subscription_id = episodes.subscription_id
+    where undertaken.root_ticket_id is null
+    union all
+    select
+        dials.reach_id as deed_id,
+        true as is_contact,
+        dials.ticket_id as root_ticket_id,
+        episodes.subscription_id,
+        dials.reached_at as deed_at,
+        0 as cost_rub,
+        true as is_dial,
+        episodes.episode_id,
+        episodes.started_at
+    from dials
+    inner join episodes on dials.episode_id = episodes.episode_id
 ),
 
-deeds as (
+-- A ticket, or a subscription, may have several episodes: what is done belongs to the latest that had begun.
+of_episodes as (
+    select
+        candidates.*,
+        row_number() over (
+            partition by deed_id, is_contact order by started_at desc, episode_id asc
+        ) as latest_rank
+    from candidates
+    where started_at <= deed_at
+),
+
+recorded as (
     select
         episode_id,
+        deed_id,
         is_contact,
         deed_at,
-        cost_rub
-    from of_tickets
+        cost_rub,
+        is_dial
+    from of_episodes
     where latest_rank = 1
     union all
     select
         episode_contacts.episode_id,
+        contacts.contact_id as deed_id,
         true as is_contact,
         contacts.started_at as deed_at,
-        0 as cost_rub
+        0 as cost_rub,
+        false as is_dial
     from episode_contacts
     inner join contacts on episode_contacts.contact_id = contacts.contact_id
-    where contacts.author_kind = 'human' and contacts.is_answered
+    where contacts.author_kind = 'human' and coalesce(contacts.is_answered, true)
+),
+
+-- A vendor's dial that reached the subscriber is the same talk as a contact that the helpdesk has within minutes.
+twice_told as (
+    select distinct dials.reach_id
+    from dials
+    inner join recorded
+        on
+            dials.episode_id = recorded.episode_id
+            and recorded.is_contact
+            and not recorded.is_dial
+    inner join episode_policy on {{ was_valid('episode_policy', 'dials.reached_at') }}
+    where
+        {{ seconds_between('dials.reached_at', 'recorded.deed_at') }} <= episode_policy.duplicate_seconds
+        and {{ seconds_between('recorded.deed_at', 'dials.reached_at') }} <= episode_policy.duplicate_seconds
+),
+
+deeds as (
+    select recorded.*
+    from recorded
+    left join twice_told on recorded.is_dial and recorded.deed_id = twice_told.reach_id
+    where twice_told.reach_id is null
 ),
 
 spent as (

@@ -1,4 +1,5 @@
--- Grain: one row per agent: everyone in the list of staff, and everyone whom a contact or ticket names, deleted or not.
+-- Grain: one row per agent: everyone in the list of staff, and everyone whom a contact, a ticket or its log
+-- names, deleted or not.
 {{ config(materialized='view') }}
 
 with
@@ -31,12 +32,18 @@ tickets as (
     select * from {{ ref('int_tickets_resolved') }}
 ),
 
+owners as (
+    select * from {{ ref('int_episode_owners') }}
+),
+
 named as (
     select agent_id from agents
     union
     select agent_id from contacts
     union
     select first_agent_id as agent_id from tickets
+    union
+    select agent_id from owners
 ),
 
 ranked_memberships as (

@@ -49,7 +49,7 @@ levels as (
     select * from {{ ref('int_episode_levels') }}
 ),
 
--- An order that takes effect tomorrow is known, too.
+-- An order that takes effect tomorrow is known, too; until then nobody has left by it.
 churn as (
     select * from {{ ref('int_churn_events') }}
     where is_churn or outcome = 'pending'
@@ -251,9 +251,16 @@ known_then as (
         and {{ never_came_back('seen', 'churned_at', 'sent_at') }}
 ),
 
+happened as (
+    select seen.*
+    from seen
+    cross join run
+    where seen.counted_at < run.as_of
+),
+
 gone as (
     select distinct seen.invitation_id
-    from seen
+    from happened as seen
     where
         seen.counted_at < seen.window_ends_at
         and coalesce(seen.window_ends_at < seen.resumed_at, true)
@@ -265,7 +272,7 @@ ends as (
         invitation_id,
         min(case when cause_group = 'voluntary' then counted_at end) as churned_at,
         min(case when cause_group <> 'voluntary' then counted_at end) as competing_at
-    from seen
+    from happened
     where window_ends_at <= counted_at
     group by invitation_id
 ),

@@ -86,6 +86,9 @@ select
     steps.deed_id,
     steps.status,
     steps.is_counted,
+    -- What bands of audit scores go by: known two days after the level that the outcome is counted from.
+    steps.is_counted
+    and coalesce(steps.due_at <= {{ add_days('churn.level_reached_at', 2) }}, false) as is_in_band_score,
     steps.agent_id,
     steps.team_id,
     steps.vendor_id,

@@ -51,8 +51,13 @@ select
     episodes.first_channel,
     episodes.first_contact_id,
     episodes.first_ticket_id,
-    coalesce(episodes.first_agent_id, outcomes.first_agent_id) as first_agent_id,
-    coalesce(episodes.first_team_id, outcomes.first_team_id) as first_team_id,
+    -- Both from one place: an agent is not put into the team of another.
+    case
+        when outcomes.episode_id is null then episodes.first_agent_id else outcomes.first_agent_id
+    end as first_agent_id,
+    case
+        when outcomes.episode_id is null then episodes.first_team_id else outcomes.first_team_id
+    end as first_team_id,
     cast(episodes.contact_count as bigint) as contact_count,
     cast(episodes.customer_contact_count as bigint) as customer_contact_count,
     cast(episodes.ticket_count as bigint) as ticket_count,

@@ -11,96 +11,94 @@ batches as (
     where kind = 'nightly'
 ),
 
-measured as (
-    select
-        figures.*,
-        cast(figures.member || '-01' as date) as month_on
-    from {{ source('outcomes', 'retention_metrics') }} as figures
-    where figures.breakdown = 'month'
+-- What earlier nights told stays as they told it: they are not compared again, nor judged by what is known today.
+told as (
+    select * from {{ source('outcomes', 'restatements_told') }}
 ),
 
-published as (
-    select distinct
-        measured.as_of,
-        measured.batch_id
-    from measured
+published_before as (
+    select max(batches.as_of) as as_of
+    from batches
     cross join run
-    inner join batches on measured.batch_id = batches.batch_id
-    where
-        measured.batch_id = run.batch_id
-        or (measured.as_of < run.as_of and batches.state = 'published')
+    where batches.state = 'published' and batches.as_of < run.as_of
 ),
 
--- A night beside the one that BI read before it.
-nights as (
+-- Tonight beside the night that BI read before it.
+night as (
     select
-        published.as_of,
-        published.batch_id,
-        lag(published.as_of) over (order by published.as_of) as previous_as_of,
-        lag(published.batch_id) over (order by published.as_of) as previous_batch_id
-    from published
-),
-
-compared_nights as (
-    select
-        nights.*,
+        run.as_of,
+        run.batch_id,
+        previous.as_of as previous_as_of,
+        previous.batch_id as previous_batch_id,
         batches.published_at,
         previous.published_at as previous_published_at,
         coalesce(batches.seed_hash, '') <> coalesce(previous.seed_hash, '') as is_rule_version,
         coalesce(batches.code_hash, '') <> coalesce(previous.code_hash, '') as is_code
-    from nights
-    inner join batches on nights.batch_id = batches.batch_id
-    inner join batches as previous on nights.previous_batch_id = previous.batch_id
+    from run
+    inner join batches on run.batch_id = batches.batch_id
+    cross join published_before
+    inner join batches as previous on published_before.as_of = previous.as_of and previous.state = 'published'
+),
+
+compared_nights as (
+    select
+        as_of,
+        batch_id
+    from night
+    union all
+    select
+        previous_as_of as as_of,
+        previous_batch_id as batch_id
+    from night
+),
+
+measured as (
+    select
+        figures.*,
+        cast(figures.member || '-01' as date) as month_on
+    from compared_nights
+    inner join {{ source('outcomes', 'retention_metrics') }} as figures
+        on compared_nights.as_of = figures.as_of and compared_nights.batch_id = figures.batch_id
+    where figures.breakdown = 'month' and figures.level = 'all' and figures.segment = 'all'
 ),
 
 -- Every night since the one before, also those that were never published: what they loaded shows only now.
 night_batches as (
-    select
-        compared_nights.as_of,
-        batches.batch_id
-    from compared_nights
-    inner join batches
-        on compared_nights.previous_as_of < batches.as_of and compared_nights.as_of >= batches.as_of
+    select batches.batch_id
+    from night
+    inner join batches on night.previous_as_of < batches.as_of and night.as_of >= batches.as_of
 ),
 
 past_changes as (
     select
-        night_batches.as_of,
         changes.what,
         changes.month_on
     from night_batches
     inner join {{ source('books', 'past_changes') }} as changes on night_batches.batch_id = changes.batch_id
-    group by
-        night_batches.as_of,
-        changes.what,
-        changes.month_on
+    group by changes.what, changes.month_on
 ),
 
 deleted as (
-    select distinct night_batches.as_of
+    select count(*) as n
     from night_batches
     inner join {{ source('books', 'loads') }} as loads on night_batches.batch_id = loads.batch_id
     where loads.keys_deleted > 0
 ),
 
 set_aside as (
-    select night_batches.as_of
-    from night_batches
-    inner join {{ source('books', 'quarantine') }} as quarantine on night_batches.batch_id = quarantine.batch_id
-    union
-    select night_batches.as_of
+    select count(*) as n
     from night_batches
     inner join {{ source('books', 'quarantine') }} as quarantine
-        on night_batches.batch_id = quarantine.released_batch_id
+        on night_batches.batch_id in (quarantine.batch_id, quarantine.released_batch_id)
 ),
 
 erased as (
-    select distinct compared_nights.as_of
-    from compared_nights
+    select count(*) as n
+    from night
     inner join {{ source('books', 'erasures') }} as erasures
         on
-            compared_nights.previous_published_at < erasures.performed_at
-            and (compared_nights.published_at is null or compared_nights.published_at >= erasures.performed_at)
+            night.previous_published_at < erasures.performed_at
+            and (night.published_at is null or night.published_at >= erasures.performed_at)
 ),
 
 -- A case that was never solved goes on: its level rises, or it is solved and its window starts anew.
@@ -133,13 +131,19 @@ moves as (
     from solved_since
 ),
 
+months_moved as (
+    select distinct moves.member
+    from night
+    inner join moves on night.previous_as_of <= moves.moved_at and night.as_of > moves.moved_at
+),
+
 -- What was final, and what stands there now. A month's figures are final once it is over and everyone is old enough.
 paired as (
     select
-        compared_nights.as_of,
-        compared_nights.previous_as_of,
-        compared_nights.is_rule_version,
-        compared_nights.is_code,
+        night.as_of,
+        night.previous_as_of,
+        night.is_rule_version,
+        night.is_code,
         earlier.metric,
         earlier.member,
         earlier.month_on,
@@ -154,26 +158,36 @@ paired as (
         later.value as value_after,
         earlier.refusal_reason as refusal_before,
         case when later.metric is null then 'gone' else later.refusal_reason end as refusal_after
-    from compared_nights
-    inner join measured as earlier on compared_nights.previous_batch_id = earlier.batch_id
+    from night
+    inner join measured as earlier
+        on night.previous_batch_id = earlier.batch_id and night.previous_as_of = earlier.as_of
     left join measured as later
         on
-            compared_nights.batch_id = later.batch_id
+            night.batch_id = later.batch_id
+            and night.as_of = later.as_of
             and earlier.metric = later.metric
             and earlier.member = later.member
-            and earlier.level = later.level
-            and earlier.segment = later.segment
             and earlier.horizon_days = later.horizon_days
     where
-        earlier.level = 'all'
-        and earlier.segment = 'all'
-        and earlier.n > 0
+        earlier.n > 0
         and earlier.maturity_status = 'mature'
-        and {{ day_start(shift_month('earlier.month_on', 1), "'Europe/Moscow'") }} <= compared_nights.previous_as_of
+        and {{ day_start(shift_month('earlier.month_on', 1), "'Europe/Moscow'") }} <= night.previous_as_of
 ),
 
+-- rests_on: the months of what the figure rests on. From the one before the complaint, for an earlier contact begins
+-- the episode earlier, to the end of the horizon; beyond it where silence proves a departure, or the window begins
+-- when the case is solved.
 changed as (
-    select *
+    select
+        paired.*,
+        {{ shift_month('month_on', -1) }} as rests_on_from,
+        {{ shift_day(
+            shift_month('month_on', 1),
+            "horizon_days + case"
+            " when metric in ('share_left_any', 'survival', 'silent_30d', 'silent_30d_conversion', 'silent_at_complaint',"
+            " 'share_left_any_not_silent', 'left_after_survey') then 92"
+            " when metric in ('repeat_contact_rate', 'first_contact_resolution') then 28 else 0 end"
+        ) }} as rests_on_to
     from paired
     where
         coalesce(refusal_before, '') <> coalesce(refusal_after, '')
@@ -190,53 +204,47 @@ reasons as (
         and coalesce(changed.refusal_before, '') <> coalesce(changed.refusal_after, '')
         and 'small_cell' in (coalesce(changed.refusal_before, ''), coalesce(changed.refusal_after, ''))
             as is_suppression,
-        -- From a month before the complaint, for an earlier contact begins the episode earlier, to when silence
-        -- would have shown that the subscriber left.
         exists(
             select 1
             from past_changes
             where
-                past_changes.as_of = changed.as_of
-                and past_changes.what = 'about_past'
-                and past_changes.month_on >= {{ shift_month('changed.month_on', -1) }}
-                and past_changes.month_on
-                <= {{ shift_day(shift_month('changed.month_on', 1), 'changed.horizon_days + 92') }}
+                past_changes.what = 'about_past'
+                and past_changes.month_on >= changed.rests_on_from
+                and past_changes.month_on < changed.rests_on_to
         ) as is_late_data,
-        exists(
-            select 1
-            from moves
-            where
-                moves.member = changed.member
-                and moves.moved_at >= changed.previous_as_of
-                and moves.moved_at < changed.as_of
-        ) as has_gone_on,
+        months_moved.member is not null as has_gone_on,
         exists(
             select 1
             from past_changes
-            where past_changes.as_of = changed.as_of and past_changes.what = 'merge'
+            where
+                past_changes.what = 'merge'
+                and past_changes.month_on >= changed.rests_on_from
+                and past_changes.month_on < changed.rests_on_to
         ) as is_merge,
-        deleted.as_of is not null as is_deletion,
-        set_aside.as_of is not null as is_quarantine,
-        erased.as_of is not null as is_erasure
+        deleted.n > 0 as is_deletion,
+        set_aside.n > 0 as is_quarantine,
+        erased.n > 0 as is_erasure
     from changed
-    left join deleted on changed.as_of = deleted.as_of
-    left join set_aside on changed.as_of = set_aside.as_of
-    left join erased on changed.as_of = erased.as_of
+    left join months_moved on changed.member = months_moved.member
+    cross join deleted
+    cross join set_aside
+    cross join erased
 ),
 
+-- What was changed on purpose explains a whole night; rows that came late only what they touch.
 explained as (
     select
         reasons.*,
         case
             when is_suppression then 'suppression'
+            when is_rule_version then 'rule_version'
+            when is_code then 'code'
             when is_late_data then 'late_data'
             when has_gone_on then 'case_went_on'
             when is_merge then 'merge'
             when is_deletion then 'deletion'
             when is_quarantine then 'quarantine'
-            when is_rule_version then 'rule_version'
             when is_erasure then 'erasure'
-            when is_code then 'code'
             else 'unexplained'
         end as reason
     from reasons
@@ -245,7 +253,7 @@ explained as (
 select
     explained.as_of,
     explained.previous_as_of,
-    explained.as_of = run.as_of as is_latest,
+    true as is_latest,
     explained.metric,
     explained.member as month,
     explained.horizon_days,
@@ -261,15 +269,47 @@ select
     explained.refusal_after,
     explained.reason,
     explained.is_suppression,
+    explained.is_rule_version,
+    explained.is_code,
     explained.is_late_data,
     explained.has_gone_on,
     explained.is_merge,
     explained.is_deletion,
     explained.is_quarantine,
-    explained.is_rule_version,
     explained.is_erasure,
-    explained.is_code,
-    explained.as_of = run.as_of and explained.reason = 'unexplained' as needs_explanation,
+    explained.reason = 'unexplained' as needs_explanation,
     run.batch_id as _batch_id
 from explained
 cross join run
+union all
+select
+    told.as_of,
+    told.previous_as_of,
+    false as is_latest,
+    told.metric,
+    told.month,
+    told.horizon_days,
+    told.n_before,
+    told.n_after,
+    told.numerator_before,
+    told.numerator_after,
+    told.denominator_before,
+    told.denominator_after,
+    told.value_before,
+    told.value_after,
+    told.refusal_before,
+    told.refusal_after,
+    told.reason,
+    told.is_suppression,
+    told.is_rule_version,
+    told.is_code,
+    told.is_late_data,
+    told.has_gone_on,
+    told.is_merge,
+    told.is_deletion,
+    told.is_quarantine,
+    told.is_erasure,
+    false as needs_explanation,
+    run.batch_id as _batch_id
+from told
+inner join run on told.as_of < run.as_of

@@ -10,6 +10,19 @@ batches as (
     select * from {{ source('books', 'batches') }}
 ),
 
+-- A night that never passed its checks is not history.
+nights as (
+    select
+        batches.batch_id,
+        batches.as_of,
+        row_number() over (
+            partition by {{ month_start('batches.as_of', "'Europe/Moscow'") }} order by batches.as_of desc
+        ) as from_last_of_month
+    from batches
+    cross join run
+    where batches.kind = 'nightly' and batches.state = 'published' and batches.as_of < run.as_of
+),
+
 measured as (
     select * from {{ source('outcomes', 'retention_metrics') }}
 )
@@ -35,8 +48,16 @@ select
     run.batch_id as _batch_id
 from measured
 cross join run
-inner join batches on measured.batch_id = batches.batch_id
+left join nights on measured.batch_id = nights.batch_id
 where
     measured.batch_id = run.batch_id
-    -- A night that never passed its checks is not history.
-    or (measured.as_of < run.as_of and batches.state = 'published')
+    -- Breakdowns are thousands of rows a night: of earlier ones a month of nights, and the last of each month.
+    or (
+        nights.batch_id is not null
+        and measured.as_of < run.as_of
+        and (
+            measured.breakdown = 'none'
+            or nights.from_last_of_month = 1
+            or nights.as_of >= {{ add_days('run.as_of', -31) }}
+        )
+    )

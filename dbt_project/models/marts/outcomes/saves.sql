@@ -76,7 +76,8 @@ returns as (
         churned.level_reached_at as case_from,
         -- 180 days to come back, and revenue 30 to 60 days after.
         {{ add_days('churned.churned_at', 240) }} as settled_at,
-        churned.knowable_until_order as known_until
+        -- Who pays again is known from usage alone: orders may go on while its feed stands still.
+        least(churned.knowable_until_order, churned.knowable_until_usage) as known_until
     from churned
     cross join horizons
     where

@@ -44,6 +44,7 @@ teams as (
 sensitive as (
     select
         outcomes.episode_id,
+        coalesce(outcomes.party_id, outcomes.subscription_id) as party,
         outcomes.first_agent_id,
         outcomes.first_team_id,
         cast(extract(year from {{ quarter_start('outcomes.level_reached_at', "'Europe/Moscow'") }}) as integer)
@@ -55,7 +56,9 @@ sensitive as (
     from outcomes
     inner join escalations on outcomes.episode_id = escalations.episode_id
     left join deeds on outcomes.episode_id = deeds.episode_id
-    group by outcomes.episode_id, outcomes.first_agent_id, outcomes.first_team_id, outcomes.level_reached_at
+    group by
+        outcomes.episode_id, coalesce(outcomes.party_id, outcomes.subscription_id), outcomes.first_agent_id,
+        outcomes.first_team_id, outcomes.level_reached_at
 ),
 
 periods as (
@@ -67,14 +70,8 @@ by_unit as (
     select
         'team' as unit_kind,
         sensitive.first_team_id as unit,
-        sensitive.period,
-        1 - sensitive.team_lacked as is_within
-    from sensitive
-    union all
-    select
-        'team' as unit_kind,
-        sensitive.first_team_id as unit,
-        'all' as period,
+        sensitive.first_team_id as team_id,
+        sensitive.party,
         1 - sensitive.team_lacked as is_within
     from sensitive
     inner join periods on sensitive.period = periods.period
@@ -82,7 +79,8 @@ by_unit as (
     select
         'agent' as unit_kind,
         sensitive.first_agent_id as unit,
-        'all' as period,
+        sensitive.first_team_id as team_id,
+        sensitive.party,
         1 - sensitive.agent_lacked as is_within
     from sensitive
     inner join periods on sensitive.period = periods.period
@@ -92,34 +90,77 @@ authority as (
     select
         unit_kind,
         unit,
-        period,
         count(*) as sensitive_cases,
+        count(distinct party) as parties,
         cast(sum(is_within) as double precision) / count(*) as within_authority_share
     from by_unit
-    group by unit_kind, unit, period
+    group by unit_kind, unit
+),
+
+homes as (
+    select
+        unit_kind,
+        unit,
+        team_id,
+        row_number() over (partition by unit_kind, unit order by count(*) desc, team_id asc) as home_rank
+    from by_unit
+    group by unit_kind, unit, team_id
+),
+
+-- Quarters have none: with them a small one could be taken from the rest.
+judged as (
+    select
+        measured.unit_kind,
+        measured.unit,
+        homes.team_id,
+        authority.within_authority_share,
+        coalesce(authority.sensitive_cases, 0) as sensitive_cases,
+        coalesce(measured.refusal_reason = 'small_cell', false)
+        or coalesce(authority.sensitive_cases < small_cells.min_cell_n or authority.parties < 2, false) as is_small
+    from measured
+    inner join run on measured.batch_id = run.batch_id
+    inner join small_cells on {{ was_valid('small_cells', 'run.as_of') }}
+    left join authority on measured.unit_kind = authority.unit_kind and measured.unit = authority.unit
+    left join homes on measured.unit_kind = homes.unit_kind and measured.unit = homes.unit and homes.home_rank = 1
+    where measured.period = 'all'
+),
+
+-- Agents add up to their team: where one is hidden alone, the next smallest is hidden as well. Nothing is told of what
+-- teams add up to.
+beside as (
+    select
+        judged.*,
+        sum(case when is_small and sensitive_cases > 0 then 1 else 0 end) over (
+            partition by unit_kind, team_id
+        ) as small_units,
+        row_number() over (
+            partition by
+                unit_kind, team_id, case when sensitive_cases = 0 then 0 when is_small then 1 else 2 end
+            order by sensitive_cases, unit
+        ) as size_rank
+    from judged
+),
+
+refused as (
+    select
+        beside.*,
+        case
+            when is_small then 'small_cell'
+            when sensitive_cases = 0 then 'zero_denominator'
+            when unit_kind = 'agent' and small_units = 1 and size_rank = 1 then 'small_cell'
+        end as authority_refusal
+    from beside
 ),
 
 shown as (
     select
-        measured.unit_kind,
-        measured.unit,
-        measured.period,
-        coalesce(authority.sensitive_cases, 0) as sensitive_cases,
-        case
-            when authority.sensitive_cases >= small_cells.min_cell_n then authority.within_authority_share
-        end as within_authority_share,
-        case
-            when authority.unit is null then 'zero_denominator'
-            when authority.sensitive_cases < small_cells.min_cell_n then 'small_cell'
-        end as authority_refusal
-    from measured
-    inner join run on measured.batch_id = run.batch_id
-    inner join small_cells on {{ was_valid('small_cells', 'run.as_of') }}
-    left join authority
-        on
-            measured.unit_kind = authority.unit_kind
-            and measured.unit = authority.unit
-            and measured.period = authority.period
+        unit_kind,
+        unit,
+        'all' as period,
+        authority_refusal,
+        case when coalesce(authority_refusal, '') <> 'small_cell' then sensitive_cases end as sensitive_cases,
+        case when authority_refusal is null then within_authority_share end as within_authority_share
+    from refused
 )
 
 select
@@ -148,13 +189,13 @@ select
     shown.within_authority_share,
     {{ wilson_bound('shown.within_authority_share', 'shown.sensitive_cases', '-') }} as within_authority_ci_low,
     {{ wilson_bound('shown.within_authority_share', 'shown.sensitive_cases', '+') }} as within_authority_ci_high,
-    shown.authority_refusal,
+    case when measured.period = 'all' then shown.authority_refusal else 'other_period' end as authority_refusal,
     measured.maturity_status,
     run.as_of,
     run.batch_id as _batch_id
 from measured
 inner join run on measured.batch_id = run.batch_id
-inner join shown
+left join shown
     on
         measured.unit_kind = shown.unit_kind
         and measured.unit = shown.unit

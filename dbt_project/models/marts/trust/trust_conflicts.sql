@@ -20,8 +20,10 @@ silences as (
 ),
 
 churn_rules as (
-    select * from {{ ref('churn_rules') }}
-    where kind = 'inactivity'
+    select rules.conflict_days
+    from {{ ref('churn_rules') }} as rules
+    cross join run
+    where rules.kind = 'inactivity' and {{ was_valid('rules', 'run.as_of') }}
 ),
 
 -- Usage that was not loaded is not silence.
@@ -40,27 +42,36 @@ latest_revenue as (
     group by subscription_id
 ),
 
+-- Whoever was never seen to pay is silent since the activation.
+seen as (
+    select
+        subscriptions.*,
+        latest_revenue.last_revenue_at,
+        coalesce(latest_revenue.last_revenue_at, subscriptions.activated_at) as silent_from
+    from subscriptions
+    left join latest_revenue on subscriptions.subscription_id = latest_revenue.subscription_id
+),
+
 judged as (
     select
-        subscriptions.subscription_id,
-        subscriptions.product,
-        subscriptions.status,
-        subscriptions.terminated_at,
-        latest_revenue.last_revenue_at,
+        seen.subscription_id,
+        seen.product,
+        seen.status,
+        seen.terminated_at,
+        seen.last_revenue_at,
+        seen.silent_from,
         watermarks.usage_until,
         case
             -- A day's grace: charges of the last day arrive after the end.
-            when {{ add_days('subscriptions.terminated_at', 1) }} < latest_revenue.last_revenue_at
+            when {{ add_days('seen.terminated_at', 1) }} < seen.last_revenue_at
                 then 'terminated_but_used'
             when
-                subscriptions.status = 'active'
-                and subscriptions.terminated_at is null
-                and {{ add_days('latest_revenue.last_revenue_at', 'churn_rules.conflict_days') }}
-                <= watermarks.usage_until
+                seen.status = 'active'
+                and seen.terminated_at is null
+                and {{ add_days('seen.silent_from', 'churn_rules.conflict_days') }} <= watermarks.usage_until
                 then 'active_but_silent'
         end as conflict
-    from subscriptions
-    inner join latest_revenue on subscriptions.subscription_id = latest_revenue.subscription_id
+    from seen
     cross join watermarks
     cross join churn_rules
 )
@@ -74,7 +85,7 @@ select
     judged.last_revenue_at,
     case
         when judged.conflict = 'active_but_silent'
-            then {{ seconds_between('judged.last_revenue_at', 'judged.usage_until') }} / 86400
+            then {{ seconds_between('judged.silent_from', 'judged.usage_until') }} / 86400
         else {{ seconds_between('judged.terminated_at', 'judged.last_revenue_at') }} / 86400
     end as contradicted_days,
     run.as_of,
