@@ -452,8 +452,8 @@ create table if not exists ops.late_rows (
 
 -- Which cohorts a night may have changed, and why (mart restatements). about_past: rows that tell something new of an
 -- instant before the night before, by its month (Moscow); a row that says the same again, or a month of usage that was
--- not over, is not. merge: cases opened before it whose ticket was merged or unmerged, or whose subscription got another
--- holder.
+-- not over, is not. merge: cases opened before it whose ticket was merged or unmerged, or whose subscription got
+-- another holder.
 create table if not exists ops.past_changes (
     batch_id bigint not null references ops.batches,
     table_name text not null,
