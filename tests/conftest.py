@@ -43,13 +43,13 @@ class Warehouse:
         return psycopg2.connect(self.dsn(role))
 
 
-def create_database(cluster: Cluster, prefix: str) -> str:
-    """Create an empty database with a unique name and return the name."""
+def create_database(cluster: Cluster, prefix: str, template: str = "template1") -> str:
+    """Create a database with a unique name, empty or a copy of one that nobody is connected to; return the name."""
     name = f"{prefix}_{secrets.token_hex(4)}"
     conn = psycopg2.connect(cluster.dsn("postgres"))
     conn.autocommit = True
     with conn.cursor() as cur:
-        cur.execute(f'create database "{name}"')
+        cur.execute(f'create database "{name}" template "{template}"')
     conn.close()
     return name
 

@@ -18,7 +18,7 @@ from retention.extract.errors import ExtractError
 from retention.transform import TransformError
 
 pytest_plugins = ["moulds"]
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 ROOMY = "2g"
 

@@ -16,7 +16,7 @@ from harness import SHORT_RUN, NightSpec, hashes, scalar
 from retention.handover import live
 
 pytest_plugins = ["moulds"]
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 FIRST, SECOND = NIGHT_1 + timedelta(minutes=10), NIGHT_3 + timedelta(minutes=10)
 OUTBOX = (

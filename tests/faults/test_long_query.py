@@ -12,7 +12,7 @@ from harness import hashes, scalar
 from retention import publish
 
 pytest_plugins = ["moulds"]
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

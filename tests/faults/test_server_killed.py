@@ -21,7 +21,7 @@ from retention.local.postgres import Cluster
 from retention.transform import TransformError
 
 pytest_plugins = ["moulds"]
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

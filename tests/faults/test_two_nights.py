@@ -10,7 +10,7 @@ from fault_kit import LAYERS, NIGHT_1, NIGHT_2, NIGHT_3, Mould, Reader, Site, ex
 from harness import hashes, scalar
 
 pytest_plugins = ["moulds"]
-pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 #: What a run may be told whose work another has gone past or is doing again; it ends there.
 REFUSALS = re.compile(

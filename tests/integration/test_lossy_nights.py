@@ -169,7 +169,7 @@ def test_files_that_did_not_come_are_warnings(operator: Operator) -> None:
     assert scalar(operator.spec.etl_dsn, booked) == len(files)
 
 
-@pytest.mark.deep
+@pytest.mark.soak
 def test_the_night_goes_on_when_all_is_mended_and_nobody_churned(operator: Operator) -> None:
     restated = """
         update tickets set opened_at = opened_at - interval '9 days', updated_at = t

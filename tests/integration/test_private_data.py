@@ -14,7 +14,7 @@ from private_data import Leak, search_database, search_files
 from retention.warehouse.install import ROLES
 
 # The night's own time counts as the first test's.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(900)]
 
 
 def test_things_went_wrong_as_planned(aftermath: Aftermath) -> None:

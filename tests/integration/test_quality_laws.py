@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import laws_actions
@@ -15,7 +16,7 @@ import pytest
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from conftest import Warehouse
+from conftest import Warehouse, create_database
 from retention.quality.reconcile import load_laws, reconcile
 from retention.quality.verdict import GateFailed
 from retention.sources.contract import Contract, create_raw_tables, load_contract
@@ -338,10 +339,10 @@ BREAKS |= laws_surveys.BREAKS | laws_actions.BREAKS | laws_partners.BREAKS
 BREAKS |= laws_saves.BREAKS
 
 
-@pytest.fixture
-def conn(warehouse: Warehouse) -> Iterator[Connection]:
-    """Batch 1 as of 2026-02-05 with staging, intermediate, outcomes and marts that agree."""
-    connection = warehouse.connect()
+@pytest.fixture(scope="module")
+def consistent(shared_warehouse: Warehouse) -> Warehouse:
+    """Batch 1 as of 2026-02-05 with staging, intermediate, outcomes and marts that agree. Nobody stays connected."""
+    connection = shared_warehouse.connect()
     create_raw_tables(connection, Contract(version=1, tables={"crm.parties": load_contract().tables["crm.parties"]}))
     with connection, connection.cursor() as cur:
         cur.execute(
@@ -374,10 +375,24 @@ def conn(warehouse: Warehouse) -> Iterator[Connection]:
         cur.execute(laws_saves.SAVES)
         cur.execute(laws_partners.PARTNERS)
     batches.set_current_run(connection, batches.get_batch(connection, 1))
-    owner = warehouse.connect("postgres")
+    connection.close()
+    owner = shared_warehouse.connect("postgres")
     with owner, owner.cursor() as cur:
         cur.execute(laws_saves.JUDGED)
     owner.close()
+    return shared_warehouse
+
+
+@pytest.fixture
+def warehouse(consistent: Warehouse) -> Warehouse:
+    """A copy of it to break."""
+    name = create_database(consistent.cluster, "broken", template=consistent.database)
+    return replace(consistent, database=name)
+
+
+@pytest.fixture
+def conn(warehouse: Warehouse) -> Iterator[Connection]:
+    connection = warehouse.connect()
     yield connection
     connection.close()
 

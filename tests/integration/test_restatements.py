@@ -19,6 +19,7 @@ from retention.transform import Dbt, Project, _environment
 from retention.warehouse import batches
 from retention.warehouse.late_rows import book_late_rows
 
+pytestmark = pytest.mark.deep
 PROJECT = Path(__file__).resolve().parents[2]
 MOSCOW = ZoneInfo("Europe/Moscow")
 FIRST_NIGHT = datetime(2026, 2, 5, 2, tzinfo=MOSCOW)

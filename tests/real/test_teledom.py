@@ -15,6 +15,7 @@ import pytest
 from conftest import Warehouse
 from harness import MOSCOW, NightSpec, prepare, run_steps, scalar
 
+pytestmark = pytest.mark.deep
 AS_OF = datetime(2020, 2, 1, 2, tzinfo=MOSCOW)
 PROFILE = Path(__file__).with_name("teledom_contracts.yml")
 ENDED = {"2019-10": 458, "2019-11": 485, "2019-12": 466, "2020-01": 460}

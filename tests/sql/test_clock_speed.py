@@ -11,7 +11,7 @@ from conftest import Warehouse
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 
-@pytest.mark.deep
+@pytest.mark.soak
 def test_a_next_night_costs_a_fraction(warehouse: Warehouse, tmp_path: Path) -> None:
     import bench_clocks
 
