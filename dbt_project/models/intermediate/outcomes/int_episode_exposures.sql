@@ -1,6 +1,6 @@
 -- Grain: one row per complaint episode of a subscription: when each action first reached it, and when it was decided.
--- A view: read once a night, by the outcomes.
-{{ config(materialized='view') }}
+-- A table: what it reads is built anew every night, and a view on it would fall with a night that fails in between.
+{{ config(materialized='table') }}
 
 with
 

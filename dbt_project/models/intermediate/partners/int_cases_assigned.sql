@@ -1,6 +1,6 @@
 -- Grain: one row per index complaint episode with an outcome to come: who had the case first, what was known of it
 -- then, and what it has cost since its level was reached.
-{{ config(materialized='view') }}
+{{ config(materialized='table') }}
 
 with
 
