@@ -36,7 +36,7 @@ def kill_within(spec: NightSpec, as_of: datetime, killed_before: str, step: str,
     assert process.wait() == -signal.SIGKILL, f"{step} had ended before the kill:\\n{log.read_text()[-2000:]}"
 
 
-@pytest.mark.deep
+@pytest.mark.soak
 def test_a_night_killed_in_every_stage_ends_as_if_undisturbed(
     cluster: Cluster, role_passwords: dict[str, str], tmp_path: Path
 ) -> None:
